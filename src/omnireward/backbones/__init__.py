@@ -1,0 +1,122 @@
+"""Omni-modal LLMs: one file for each model family, each defining `BACKBONE`, a `BackboneFamily`.
+
+A backbone turns conversations into the hidden state of their last real token. No vocabulary logits are computed.
+The work is cut where it can be reused:
+
+    media ── prepare ──▶ Prepared ── encode_media ──▶ embeddings (frozen towers: once for each medium)
+    conversation + Prepared ── tokenize ──▶ Row;  rows + embeddings ── forward ──▶ (rows, hidden)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from omnireward.types import Layout, Media, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One medium, decoded and cut into what a tower reads.
+
+    Attributes:
+        tower: ``vision`` or ``audio``.
+        inputs: what the tower reads; None once only the embeddings are kept.
+        sizes: one entry for each input: patches (height, width) for vision; (frames, tokens) for audio.
+        tokens: how many embeddings each input becomes.
+        pattern: how the placeholders are laid out in the text; private to the family.
+    """
+
+    tower: str
+    inputs: tuple[Tensor, ...] | None
+    sizes: tuple[tuple[int, int], ...]
+    tokens: tuple[int, ...]
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One conversation as token ids.
+
+    `ids`: (length,) int64. `spans`: the half-open token ranges that the media's embeddings fill, in order, over all media.
+    """
+
+    ids: Tensor
+    spans: tuple[tuple[int, int], ...]
+
+
+class Backbone(nn.Module, ABC):
+    """One loaded model with its tokenizer and preprocessing."""
+
+    hidden_size: int
+
+    @abstractmethod
+    def prepare(self, media: Media) -> Prepared:
+        """Decode a medium and cut it for its tower. Raises MediaError."""
+
+    @abstractmethod
+    def encode_media(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """Embeddings of each medium: (sum of its tokens, hidden). An input's result does not depend on its neighbours."""
+
+    @abstractmethod
+    def tokenize(self, conversation: Sequence[Turn], prepared: Sequence[Prepared]) -> Row:
+        """Token ids of a conversation; `prepared` holds its media in reading order. Text never becomes a special token."""
+
+    @abstractmethod
+    def forward(
+        self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], *, padding_side: str = "right"
+    ) -> Tensor:
+        """Hidden state at the last real token of each row: (rows, hidden). `media[i]`: embeddings of row i's media."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write config, weights and tokenizer in the family's published layout."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneFamily:
+    """How to get a backbone of one family.
+
+    Attributes:
+        summary: one line for `omnireward list`.
+        model_types: values of `model_type` in config.json that this family answers for.
+        layout: where a media response is put by default.
+        towers: freezing by name: tower name -> parameter name prefixes.
+        load: from a folder in the published layout. Raises CheckpointError on missing or left-over weights.
+        tiny: the same class with a small config, random weights from a seed, and a tokenizer trained on the given texts.
+    """
+
+    summary: str
+    model_types: tuple[str, ...]
+    layout: Layout
+    towers: Mapping[str, tuple[str, ...]]
+    load: Callable[[Path], Backbone]
+    tiny: Callable[[Iterable[str], int], Backbone]
+
+
+def freeze(backbone: nn.Module, prefixes: Iterable[str]) -> int:
+    """Stop gradients for parameters whose names start with any prefix; returns how many numbers were frozen."""
+    wanted = tuple(prefixes)
+    frozen = 0
+    for name, parameter in backbone.named_parameters():
+        if name.startswith(wanted):
+            parameter.requires_grad_(False)
+            frozen += parameter.numel()
+    return frozen
+
+
+def pad(rows: Sequence[Row], side: str = "right", value: int = 0) -> tuple[Tensor, Tensor]:
+    """Stack rows: ids (rows, longest) int64 and mask (rows, longest) bool, True on real tokens."""
+    longest = max(len(row.ids) for row in rows)
+    ids = torch.full((len(rows), longest), value, dtype=torch.long)
+    mask = torch.zeros((len(rows), longest), dtype=torch.bool)
+    for i, row in enumerate(rows):
+        where = slice(0, len(row.ids)) if side == "right" else slice(longest - len(row.ids), longest)
+        ids[i, where] = row.ids
+        mask[i, where] = True
+    return ids, mask

@@ -1,0 +1,1 @@
+"""Benchmarks: one file each, each defining `BENCHMARK`, a `SampleSource`."""

@@ -1,0 +1,1 @@
+"""Training sources: one file each, each defining `DATASET`, a `SampleSource`."""

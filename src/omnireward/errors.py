@@ -1,0 +1,88 @@
+"""Every error that omnireward raises on purpose.
+
+::
+
+    OmniRewardError
+    ├── UnknownNameError          (KeyError)    a plug-in, task or option that does not exist; says what does
+    ├── RecipeError               (ValueError)  a recipe or a flag that cannot be used
+    ├── MissingExtraError         (ImportError) an optional dependency; names the extra to install
+    ├── SourceError               (ValueError)  rows or files that cannot be read
+    │   ├── BadRowError                         one row; names file, row and field
+    │   └── OutsideRootError                    a path that leaves its root
+    ├── MediaError                (ValueError)  media that cannot be used
+    │   ├── MediaLimitError                     larger than its limit
+    │   ├── UnreadableMediaError                broken, empty, or of an unsupported format
+    │   └── DecoderCrashError                   the decoding process died or ran out of time
+    ├── PromptError               (ValueError)  a comparison that the backbone or layout cannot express
+    ├── CheckpointError           (ValueError)  weights missing, left over, or recorded for another layout
+    └── JournalError              (ValueError)  a journal that belongs to another run
+
+An error's message says what was wrong, what was given, what is known, and what to do next.
+An error never becomes a number: a judge turns it into a `Judgement` without a margin.
+"""
+
+
+class OmniRewardError(Exception):
+    """Base of every error raised on purpose."""
+
+
+class UnknownNameError(OmniRewardError, KeyError):
+    """A name that nothing answers to."""
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""  # KeyError would show the repr
+
+
+class RecipeError(OmniRewardError, ValueError):
+    """A recipe or a flag that cannot be used."""
+
+
+class MissingExtraError(OmniRewardError, ImportError):
+    """An optional dependency that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional dependency. Install it with: pip install 'omnireward[{extra}]'")
+
+
+class SourceError(OmniRewardError, ValueError):
+    """Rows or files that cannot be read."""
+
+
+class BadRowError(SourceError):
+    """One row that is not what its source promises; the message names file, row and field."""
+
+    def __init__(self, file: str, row: int, field: str, problem: str) -> None:
+        super().__init__(f"{file}, row {row}, field {field!r}: {problem}")
+        self.file, self.row, self.field, self.problem = file, row, field, problem
+
+
+class OutsideRootError(SourceError):
+    """A path that leaves the folder it is confined to."""
+
+
+class MediaError(OmniRewardError, ValueError):
+    """Media that cannot be used."""
+
+
+class MediaLimitError(MediaError):
+    """Media larger than its limit; nothing was decoded."""
+
+
+class UnreadableMediaError(MediaError):
+    """Media that is broken, empty, or of an unsupported format."""
+
+
+class DecoderCrashError(MediaError):
+    """The decoding process died or ran out of time or memory; the media is to blame."""
+
+
+class PromptError(OmniRewardError, ValueError):
+    """A comparison that the chosen backbone or layout cannot express."""
+
+
+class CheckpointError(OmniRewardError, ValueError):
+    """A checkpoint with missing or left-over weights, or one recorded for another layout."""
+
+
+class JournalError(OmniRewardError, ValueError):
+    """A journal that cannot be resumed."""
