@@ -15,6 +15,7 @@
     │   └── DecoderCrashError                   the decoding process died or ran out of time
     ├── PromptError               (ValueError)  a comparison that the backbone or layout cannot express
     ├── CheckpointError           (ValueError)  weights missing, left over, or recorded for another layout
+    ├── TrainingError             (RuntimeError) a run that cannot go on, such as a loss that is not finite
     └── JournalError              (ValueError)  a journal that belongs to another run
 
 An error's message says what was wrong, what was given, what is known, and what to do next.
@@ -82,6 +83,10 @@ class PromptError(OmniRewardError, ValueError):
 
 class CheckpointError(OmniRewardError, ValueError):
     """A checkpoint with missing or left-over weights, or one recorded for another layout."""
+
+
+class TrainingError(OmniRewardError, RuntimeError):
+    """A training run that cannot go on."""
 
 
 class JournalError(OmniRewardError, ValueError):

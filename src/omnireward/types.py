@@ -138,7 +138,7 @@ class Comparison:
     def digest(self) -> str:
         """Hex SHA-256 over everything a judge may see, media bytes included. Reads media files."""
         sha = hashlib.sha256()
-        _feed(sha, self.criterion.encode())
+        _feed(sha, self.criterion.encode("utf-8", "surrogatepass"))
         for turn in self.prompt:
             _feed(sha, f"turn:{turn.role}:{len(turn.content)}".encode())
             _feed_parts(sha, turn.content)

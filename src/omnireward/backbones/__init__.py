@@ -43,7 +43,7 @@ class Prepared:
 class Row:
     """One conversation as token ids.
 
-    `ids`: (length,) int64. `spans`: the half-open token ranges that the media's embeddings fill, in order, over all media.
+    `ids`: (length,) int64. `spans`: the half-open token ranges that embeddings fill, in order, over all media.
     """
 
     ids: Tensor
@@ -61,16 +61,14 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def encode_media(self, prepared: Sequence[Prepared]) -> list[Tensor]:
-        """Embeddings of each medium: (sum of its tokens, hidden). An input's result does not depend on its neighbours."""
+        """Embeddings of each medium: (sum of its tokens, hidden). No result depends on its neighbours."""
 
     @abstractmethod
     def tokenize(self, conversation: Sequence[Turn], prepared: Sequence[Prepared]) -> Row:
-        """Token ids of a conversation; `prepared` holds its media in reading order. Text never becomes a special token."""
+        """Token ids of a conversation; `prepared` holds its media in reading order. Text stays text."""
 
     @abstractmethod
-    def forward(
-        self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], *, padding_side: str = "right"
-    ) -> Tensor:
+    def forward(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], *, padding_side: str = "right") -> Tensor:
         """Hidden state at the last real token of each row: (rows, hidden). `media[i]`: embeddings of row i's media."""
 
     @abstractmethod
@@ -88,7 +86,7 @@ class BackboneFamily:
         layout: where a media response is put by default.
         towers: freezing by name: tower name -> parameter name prefixes.
         load: from a folder in the published layout. Raises CheckpointError on missing or left-over weights.
-        tiny: the same class with a small config, random weights from a seed, and a tokenizer trained on the given texts.
+        tiny: the same class with a small config, random weights from a seed, and a tokenizer trained on the texts.
     """
 
     summary: str

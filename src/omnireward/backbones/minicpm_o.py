@@ -1,0 +1,256 @@
+"""MiniCPM-o-2.6, the paper's own backbone (paper section 4.2), written natively on transformers' modules.
+
+It loads the published weights by their published names and runs no code from a checkpoint. Unusual: there is no
+language model head at all, and a sound is encoded as if it were alone (see `_minicpm_o_audio`).
+
+Freezing the audio tower here freezes the audio projector too. The published training froze names with vpm, apm,
+resampler and tts only, so on paper its audio projector was trainable, but no sound was in its data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import Qwen2Model
+from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
+
+from omnireward.backbones import Backbone, BackboneFamily, Prepared, Row, pad
+from omnireward.backbones._minicpm_o_audio import AudioProjector, AudioTower
+from omnireward.backbones._minicpm_o_config import (
+    CONFIG_FILE,
+    MODEL_TYPE,
+    PREPROCESSING_FILE,
+    MiniCPMOConfig,
+    Preprocessing,
+    read_json,
+)
+from omnireward.backbones._minicpm_o_prepare import Preparer
+from omnireward.backbones._minicpm_o_resampler import Resampler
+from omnireward.backbones._minicpm_o_text import ChatTokenizer, row_of
+from omnireward.backbones._minicpm_o_tiny import tiny_config, tiny_preprocessing, train_tokenizer
+from omnireward.backbones._minicpm_o_vision import VisionTower, normalise
+from omnireward.backbones._minicpm_o_weights import WeightFiles, dumps, has_layer, write_folder
+from omnireward.errors import CheckpointError, MediaError, PromptError
+from omnireward.media import DecodeOptions, Decoder
+from omnireward.types import Media, Turn
+
+Decode = Callable[[Media], NDArray[Any]]
+TOKENIZER_FILE = "tokenizer.json"
+# Padded lengths that one pass of a tower holds: 16 views of 448 x 448 pixels, 16 pieces of 30 s.
+VISION_BUDGET = 16 * 1024
+AUDIO_BUDGET = 16 * 3000
+
+
+class MiniCPMO(Backbone):
+    """The model with its tokenizer and preprocessing.
+
+    Attributes:
+        config: as in config.json.
+        preprocessing: how media are made small.
+        decode: turns a medium into an array; replace it to decode elsewhere or with other limits.
+        apm: the audio tower; set `apm.published` to mask as the published code does.
+    """
+
+    def __init__(
+        self,
+        config: MiniCPMOConfig,
+        tokenizer: ChatTokenizer,
+        preprocessing: Preprocessing,
+        decode: Decode | None = None,
+    ) -> None:
+        super().__init__()
+        if tokenizer.vocab_size > config.language.vocab_size:
+            raise CheckpointError(
+                f"tokenizer.json has ids up to {tokenizer.vocab_size - 1}, but config.json's vocab_size is "
+                f"{config.language.vocab_size}."
+            )
+        self.config, self.preprocessing, self._tokenizer = config, preprocessing, tokenizer
+        self.decode = decode or Decoder(DecodeOptions(frames=preprocessing.frames, views=preprocessing.views))
+        self.hidden_size = config.language.hidden_size
+        self._prepare = Preparer(config, preprocessing)
+        self.llm = nn.ModuleDict({"model": Qwen2Model(config.language.build())})
+        self.vpm = VisionTower(config.vision, config.vision_layers)
+        self.resampler = Resampler(config.query_num, self.hidden_size, config.vision.hidden_size)
+        self.apm = AudioTower(config.audio, config.audio_chunk_length)
+        self.audio_projection_layer = AudioProjector(config.audio, self.hidden_size, config.audio_pool_step)
+
+    @property
+    def decoder(self) -> Qwen2Model:
+        """The language model, without a head."""
+        return cast("Qwen2Model", self.llm["model"])
+
+    @property
+    def _device(self) -> torch.device:
+        return self.resampler.query.device
+
+    def prepare(self, media: Media) -> Prepared:
+        """Decode a medium and cut it for its tower. Raises MediaError."""
+        return self._prepare(media.kind, self.decode(media))
+
+    def encode_media(self, prepared: Sequence[Prepared]) -> list[Tensor]:
+        """Embeddings of each medium: (sum of its tokens, hidden). No result depends on its neighbours.
+
+        Raises:
+            MediaError: a medium whose inputs were dropped.
+        """
+        if any(medium.inputs is None for medium in prepared):
+            raise MediaError("a prepared medium holds no inputs; only its embeddings were kept. Prepare it again.")
+        seen = [medium for medium in prepared if medium.tower == "vision"]
+        heard = [medium for medium in prepared if medium.tower == "audio"]
+        views = iter(self._see(_inputs(seen), [size for medium in seen for size in medium.sizes]))
+        sounds = iter(self._hear(_inputs(heard), [count for medium in heard for count in medium.tokens]))
+        return [
+            torch.cat([next(views if medium.tower == "vision" else sounds) for _ in medium.sizes])
+            for medium in prepared
+        ]
+
+    def tokenize(self, conversation: Sequence[Turn], prepared: Sequence[Prepared]) -> Row:
+        """Token ids of a conversation; `prepared` holds its media in reading order. Text never becomes a special token.
+
+        The last token is the newline after the last turn, where the published model reads its score.
+        Raises PromptError for roles out of order, or media that don't fit the conversation.
+        """
+        return row_of(self._tokenizer, conversation, prepared, self.config.tokens_per_chunk)
+
+    def forward(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], *, padding_side: str = "right") -> Tensor:
+        """Hidden state at the last real token of each row: (rows, hidden). `media[i]`: embeddings of row i's media."""
+        hidden = self.hidden_states(rows, media, padding_side=padding_side)
+        if padding_side == "left":
+            return hidden[:, -1]
+        last = torch.tensor([len(row.ids) - 1 for row in rows], device=hidden.device)
+        return hidden[torch.arange(len(rows), device=hidden.device), last]
+
+    def hidden_states(
+        self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], *, padding_side: str = "right"
+    ) -> Tensor:
+        """States of all tokens after the final norm: (rows, longest, hidden); meaningless on padding.
+
+        Raises:
+            PromptError: a row's media have more or fewer embeddings than its placeholders.
+        """
+        ids, mask = pad(rows, padding_side)
+        embeds = self.decoder.embed_tokens(ids.to(self._device))
+        where, values = _placements(rows, media, mask)
+        if values:
+            index = tuple(axis.to(self._device) for axis in where)
+            embeds = embeds.index_put(index, torch.cat([each.to(embeds) for each in values]))
+        if padding_side == "right":
+            # Causal attention never looks right, so padding there needs no mask, and none is faster.
+            given = {}
+        else:
+            mask = mask.to(self._device)
+            given = {"attention_mask": mask, "position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0)}
+        states: Tensor = self.decoder(inputs_embeds=embeds, **given).last_hidden_state
+        return states
+
+    def save(self, folder: Path) -> None:
+        """Write config, weights and tokenizer in the published layout. Each file is replaced when it is complete."""
+        texts = {
+            CONFIG_FILE: dumps(self.config.to_json()),
+            PREPROCESSING_FILE: dumps(self.preprocessing.to_json()),
+            TOKENIZER_FILE: self._tokenizer.json,
+        }
+        write_folder(folder, self.state_dict(), texts)
+
+    def _see(self, strips: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+        """Embeddings of views: for each (query_num, hidden)."""
+        found: dict[int, Tensor] = {}
+        for batch in _batches([height * width for height, width in sizes], VISION_BUDGET):
+            shapes = [sizes[i] for i in batch]
+            features, mask = self.vpm([normalise(strips[i].to(self._device)) for i in batch], shapes)
+            found |= zip(batch, self.resampler(features, shapes, mask).unbind(), strict=True)
+        return [found[i] for i in range(len(sizes))]
+
+    def _hear(self, mels: Sequence[Tensor], tokens: Sequence[int]) -> list[Tensor]:
+        """Embeddings of pieces of sound: for each (tokens, hidden)."""
+        found: dict[int, Tensor] = {}
+        together = [list(range(len(mels)))] if mels else []
+        for batch in together if self.apm.published else _batches([mel.shape[-1] for mel in mels], AUDIO_BUDGET):
+            embeddings = self.audio_projection_layer(self.apm([mels[i] for i in batch]))
+            found |= {i: one[: tokens[i]] for i, one in zip(batch, embeddings.unbind(), strict=True)}
+        return [found[i] for i in range(len(mels))]
+
+
+def _inputs(media: Sequence[Prepared]) -> list[Tensor]:
+    return [each for medium in media for each in medium.inputs or ()]
+
+
+def _batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices in order of length, cut so that a batch times its longest stays within the budget."""
+    batches: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batches and (len(batches[-1]) + 1) * lengths[i] <= budget:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+    return batches
+
+
+def _placements(
+    rows: Sequence[Row], media: Sequence[Sequence[Tensor]], mask: Tensor
+) -> tuple[tuple[Tensor, Tensor], list[Tensor]]:
+    """Where in the padded batch the embeddings go, (rows, columns), and the embeddings."""
+    at: list[int] = []
+    columns: list[int] = []
+    values: list[Tensor] = []
+    for i, (row, embeddings) in enumerate(zip(rows, media, strict=True)):
+        places = [place for start, stop in row.spans for place in range(start, stop)]
+        given = sum(len(each) for each in embeddings)
+        if given != len(places):
+            raise PromptError(f"row {i} has {len(places)} placeholders, but its media have {given} embeddings.")
+        shift = int(mask[i].int().argmax())  # tokens of padding on the left
+        at += [i] * len(places)
+        columns += [shift + place for place in places]
+        values += embeddings
+    return (torch.tensor(at, dtype=torch.long), torch.tensor(columns, dtype=torch.long)), values
+
+
+def load(folder: Path, *, dtype: torch.dtype | None = None, decode: Decode | None = None) -> MiniCPMO:
+    """Read a checkpoint folder in the published layout.
+
+    Args:
+        folder: with config.json, tokenizer.json and safetensors weights.
+        dtype: of the parameters; as stored when None.
+        decode: turns a medium into an array; the project's own decoder when None.
+
+    Raises:
+        CheckpointError: a file missing or broken, a token missing, or weights missing, left over or of another shape.
+    """
+    config = MiniCPMOConfig.from_json(read_json(folder / CONFIG_FILE))
+    tokenizer_path = folder / TOKENIZER_FILE
+    if not tokenizer_path.exists():
+        raise CheckpointError(f"{folder} has no {TOKENIZER_FILE}, from which every token id is read.")
+    tokenizer = ChatTokenizer(tokenizer_path.read_text(encoding="utf-8"))
+    weights = WeightFiles(folder)
+    last = config.vision.num_hidden_layers - 1
+    config = replace(config, drop_vision_last_layer=not has_layer(weights.keys, "vpm.encoder.layers", last))
+    with torch.device("meta"):
+        model = MiniCPMO(config, tokenizer, Preprocessing.load(folder), decode)
+    model.load_state_dict(weights.read(model.state_dict(), dtype), assign=True)
+    # Its frequencies are computed, not stored, so they are still on the meta device.
+    model.decoder.rotary_emb = Qwen2RotaryEmbedding(config.language.build())
+    return model
+
+
+def tiny(texts: Iterable[str], seed: int) -> MiniCPMO:
+    """The same class with a small config, random weights from a seed, and a tokenizer trained on the texts."""
+    tokenizer = ChatTokenizer(train_tokenizer(texts))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MiniCPMO(tiny_config(tokenizer.vocab_size), tokenizer, tiny_preprocessing())
+
+
+BACKBONE = BackboneFamily(
+    summary="MiniCPM-o-2.6: text, images, video, audio and meshes; the paper's own (BT)",
+    model_types=(MODEL_TYPE,),
+    layout="paper",
+    towers={"vision": ("vpm.", "resampler."), "audio": ("apm.", "audio_projection_layer.")},
+    load=load,
+    tiny=tiny,
+)

@@ -1,0 +1,54 @@
+"""Progress of long work, on stderr: a bar on a terminal, a line now and then in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+EVERY = 20.0  # seconds between lines where there is no terminal
+
+
+class Progress:
+    """A context manager that counts steps towards a total.
+
+    >>> with Progress("count", 2) as progress:
+    ...     progress.advance()
+    ...     progress.advance("almost done")
+    >>> progress.done
+    2
+    """
+
+    def __init__(self, title: str, total: int, done: int = 0) -> None:
+        self.title, self.total, self.done = title, total, done
+        self._bar: Bar | None = None
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+            self._bar = Bar(
+                *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True)
+            )
+            self._task = self._bar.add_task(self.title, total=self.total, completed=self.done, note="")
+            self._bar.start()
+        return self
+
+    def advance(self, note: str = "", by: int = 1) -> None:
+        """Some steps on, with a word on how it goes."""
+        self.done += by
+        if self._bar:
+            self._bar.update(self._task, completed=self.done, note=note)
+        elif time.monotonic() - self._said > EVERY:
+            self._said = time.monotonic()
+            sys.stderr.write(f"{self.title}: {self.done}/{self.total} {note}\n")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()

@@ -1,0 +1,186 @@
+"""The folder of a run, read strictly: run.json, judgements.jsonl and shown.jsonl.
+
+Judging may have been killed and resumed, so two things in judgements.jsonl are no errors: a last line without its line
+break is work that never finished, and a later line under the same key supersedes the earlier one (a retry).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, cast, get_args
+
+from omnireward.errors import SourceError, UnknownNameError
+from omnireward.report.records import BadRow, Record, Run, Shown, ShownKind, ShownPart, ShownTurn
+from omnireward.rows import Row
+from omnireward.types import Preference, Task
+
+RUN, JUDGEMENTS, SHOWN = "run.json", "judgements.jsonl", "shown.jsonl"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """All that a report is made from."""
+
+    run: Run
+    records: tuple[Record, ...]
+    shown: tuple[Shown, ...]
+
+
+def read(folder: Path) -> RunFolder:
+    """Read what `omnireward evaluate` left in a folder. shown.jsonl may be missing.
+
+    Raises:
+        SourceError: run.json or judgements.jsonl is missing or is not JSON.
+        BadRowError: a field is missing or has the wrong type; names file, line (from 0) and field.
+    """
+    run = _run(Row(RUN, 0, _object(RUN, 0, _text(folder / RUN))))
+    latest = {record.key: record for record in map(_record, _rows(folder / JUDGEMENTS))}
+    shown = tuple(map(_shown, _rows(folder / SHOWN))) if (folder / SHOWN).exists() else ()
+    return RunFolder(run, tuple(latest.values()), shown)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"{path} does not exist. A report is made from a folder that `omnireward evaluate --out` wrote."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is not UTF-8 text: {error}.") from error
+
+
+def _object(file: str, number: int, text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{file}, line {number}: not JSON ({error}). Restore the file, or evaluate again.") from error
+    if not isinstance(value, dict):
+        raise SourceError(f"{file}, line {number}: expected an object, given {type(value).__name__}.")
+    return value
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    # Not splitlines(): it also splits at separators that JSON allows inside strings.
+    whole_lines = _text(path).split("\n")[:-1]
+    for number, line in enumerate(whole_lines):
+        yield Row(path.name, number, _object(path.name, number, line))
+
+
+def _run(row: Row) -> Run:
+    return Run(
+        judge=row.text("judge"),
+        benchmark=row.text("benchmark"),
+        command=row.text("command"),
+        seed=_whole(row, "seed"),
+        samples=_whole(row, "samples"),
+        bad_rows=_each(row, "bad_rows", _bad_row),
+        version=row.optional_text("version"),
+    )
+
+
+def _bad_row(row: Row) -> BadRow:
+    return BadRow(row.text("file"), _whole(row, "row"), row.text("field"), row.text("problem"))
+
+
+def _record(row: Row) -> Record:
+    margin, error = row.fields.get("margin"), row.optional_text("error")
+    if margin is not None and error:
+        raise row.bad("margin", f"is {margin} beside an error ({error}); a failure has no margin.")
+    rewards, probabilities = _numbers(row, "rewards", 2), _numbers(row, "probabilities", 3)
+    return Record(
+        key=row.text("key"),
+        index=_whole(row, "index"),
+        id=row.text("id"),
+        task=_task(row),
+        cluster=row.text("cluster"),
+        groups=tuple(row.checked_text("groups", group) for group in _list(row, "groups")),
+        preference=_preference(row),
+        margin=None if margin is None else _number(row, "margin", margin),
+        rewards=None if rewards is None else (rewards[0], rewards[1]),
+        probabilities=None if probabilities is None else (probabilities[0], probabilities[1], probabilities[2]),
+        rationale=row.optional_text("rationale"),
+        error=error,
+    )
+
+
+def _task(row: Row) -> Task:
+    try:
+        return Task.parse(row.text("task"))
+    except UnknownNameError as error:
+        raise row.bad("task", str(error)) from error
+
+
+def _preference(row: Row) -> Preference:
+    value = row.text("preference")
+    if value not in get_args(Preference):
+        raise row.bad("preference", f"is {value!r}. Known: {', '.join(get_args(Preference))}.")
+    return cast(Preference, value)
+
+
+def _shown(row: Row) -> Shown:
+    return Shown(
+        index=_whole(row, "index"),
+        criterion=row.text("criterion"),
+        prompt=_each(row, "prompt", lambda turn: ShownTurn(turn.text("role"), _each(turn, "content", _part))),
+        response_a=_each(row, "response_a", _part),
+        response_b=_each(row, "response_b", _part),
+    )
+
+
+def _part(row: Row) -> ShownPart:
+    kind = row.text("kind")
+    if kind not in get_args(ShownKind):
+        raise row.bad("kind", f"is {kind!r}. Known: {', '.join(get_args(ShownKind))}.")
+    if kind == "text":
+        return ShownPart("text", text=row.text("text"))
+    return ShownPart(
+        cast(ShownKind, kind),
+        pictures=tuple(row.checked_text("pictures", picture) for picture in _list(row, "pictures")),
+        media=row.optional_text("media"),
+        error=row.optional_text("error"),
+    )
+
+
+def _each(row: Row, field: str, make: Callable[[Row], _T]) -> tuple[_T, ...]:
+    """A list of objects inside a field, each read as a row of its own at the same place."""
+    inner = []
+    for item in _list(row, field):
+        if not isinstance(item, dict):
+            raise row.bad(field, f"holds {type(item).__name__}; it is a list of objects.")
+        inner.append(make(Row(row.file, row.number, item)))
+    return tuple(inner)
+
+
+def _list(row: Row, field: str) -> list[object]:
+    value = row.fields.get(field)
+    if not isinstance(value, list):
+        raise row.bad(field, f"is {type(value).__name__}, not a list.")
+    return value
+
+
+def _whole(row: Row, field: str) -> int:
+    value = row.fields.get(field)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise row.bad(field, f"is {value!r}, not a whole number.")
+    return value
+
+
+def _number(row: Row, field: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise row.bad(field, f"is {value!r}, not a finite number.")
+    return float(value)
+
+
+def _numbers(row: Row, field: str, count: int) -> list[float] | None:
+    if row.fields.get(field) is None:
+        return None
+    values = _list(row, field)
+    if len(values) != count:
+        raise row.bad(field, f"holds {len(values)} numbers, not {count}.")
+    return [_number(row, field, value) for value in values]

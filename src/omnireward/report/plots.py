@@ -1,0 +1,122 @@
+"""Two plots as inline SVG whose colours are the page's own, so that they follow its light and dark dress.
+
+matplotlib draws in stand-in colours that are replaced by CSS variables afterwards. Bytes repeat: the user's
+matplotlibrc is left aside, ids are salted with the plot's name, and no date is written.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from omnireward.metrics import Reliability
+from omnireward.report.results import MacroScore, Report, Score
+
+_INK, _MUTED, _LINE, _FIRST, _SECOND = "#010101", "#020202", "#030303", "#040404", "#050505"
+_VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _FIRST: "--first", _SECOND: "--second"}
+_WIDTH = 5.0  # inches: 360 points, readable at the width of a phone
+_STYLE = {
+    "svg.fonttype": "none",  # real text: it can be selected, searched and read aloud
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _LINE,
+    "axes.labelcolor": _MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _LINE,
+    "ytick.color": _LINE,
+    "xtick.labelcolor": _MUTED,
+    "ytick.labelcolor": _INK,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plots:
+    """Each an `<svg>` element; `reliability` is empty where there is nothing to plot."""
+
+    accuracy: str
+    reliability: str
+
+
+def draw(report: Report) -> Plots:
+    """Accuracy by task with intervals, and reliability of margins."""
+    with matplotlib.style.context(["default", _STYLE]):
+        return Plots(_accuracy(report), "" if report.reliability is None else _reliability(report.reliability))
+
+
+def _accuracy(report: Report) -> str:
+    names = ["macro", *report.tasks]
+    strict: list[Score | MacroScore] = [report.macro.without_ties, *(b.without_ties for b in report.tasks.values())]
+    crossed: list[Score | MacroScore] = [report.macro.cross_fitted, *(b.cross_fitted for b in report.tasks.values())]
+    figure = Figure(figsize=(_WIDTH, 1.1 + 0.36 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    axes.axvline(50, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    _whiskers(axes, strict, offset=-0.14, colour=_FIRST, marker="o", label="without ties")
+    _whiskers(axes, crossed, offset=0.14, colour=_SECOND, marker="D", label="with ties, cross-fitted")
+    axes.axhline(0.5, color=_LINE, linewidth=0.8)
+    axes.set(ylim=(len(names) - 0.5, -0.5), xlabel="accuracy, %; dashed: chance without ties", yticks=range(len(names)))
+    axes.set_yticklabels(names)
+    axes.set_xlim(min(40.0, *_floors([*strict, *crossed])) - 1, 101)
+    axes.grid(axis="x", color=_LINE, linewidth=0.5)
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, handletextpad=0.1, columnspacing=1.2)
+    return _svg(figure, "accuracy", "Accuracy by task with 95 % intervals")
+
+
+def _whiskers(
+    axes: Axes, scores: Sequence[Score | MacroScore], *, offset: float, colour: str, marker: str, label: str
+) -> None:
+    places = [place + offset for place, score in enumerate(scores) if score.accuracy is not None]
+    values = [100 * score.accuracy for score in scores if score.accuracy is not None]
+    axes.plot(places and values, places, marker, color=colour, markersize=5, label=label, zorder=3)
+    for place, score in enumerate(scores):
+        if score.interval is not None:
+            low, high = score.interval
+            axes.hlines(place + offset, 100 * low, 100 * high, color=colour, linewidth=1.8, zorder=2)
+
+
+def _floors(scores: Sequence[Score | MacroScore]) -> list[float]:
+    """Multiples of ten below everything that is drawn."""
+    lowest = [score.interval[0] if score.interval else score.accuracy for score in scores]
+    return [10.0 * int(10 * value) for value in lowest if value is not None]
+
+
+def _reliability(found: Reliability) -> str:
+    figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 100], [0, 100], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    most = max(b.samples for b in found.bins)
+    for b in found.bins:
+        low, high = b.interval
+        axes.vlines(100 * b.claimed, 100 * low, 100 * high, color=_FIRST, linewidth=1.8, zorder=2)
+        axes.scatter(100 * b.claimed, 100 * b.observed, s=12 + 60 * b.samples / most, color=_FIRST, zorder=3)
+    axes.set(xlim=(-3, 103), ylim=(-3, 103))
+    axes.set_xlabel("claimed by the margin: P(a is preferred), %")
+    axes.set_ylabel("observed: people preferred a, %")
+    axes.grid(color=_LINE, linewidth=0.5)
+    return _svg(figure, "reliability", "Claimed against observed preference for a, with 95 % intervals")
+
+
+def _svg(figure: Figure, name: str, title: str) -> str:
+    out = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(
+            out,
+            format="svg",
+            transparent=True,
+            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
+        )
+    text = out.getvalue()
+    text = text[text.index("<svg") :]  # no XML or DOCTYPE line inside HTML
+    # Two plots share a page: ids such as axes_1 must differ.
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
+    for stand_in, variable in _VARIABLES.items():
+        text = text.replace(stand_in, f"var({variable})")
+    return text.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)

@@ -1,0 +1,89 @@
+"""What a report is made from: the run, one record for each judged sample, and the samples to show with their media."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from omnireward.types import Preference, Task
+
+ShownKind = Literal["text", "image", "video", "audio", "mesh"]
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row of the benchmark that could not become a sample."""
+
+    file: str
+    row: int
+    field: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What was judged by whom. `samples` counts the samples asked for, judged or not yet."""
+
+    judge: str
+    benchmark: str
+    command: str
+    seed: int
+    samples: int
+    bad_rows: tuple[BadRow, ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A sample's judgement and what people said, without the media.
+
+    `index` is the sample's position in the benchmark. `margin` is None when there is no verdict, or when judging
+    failed and `error` says why. `probabilities` are (a, tie, b).
+    """
+
+    key: str
+    index: int
+    id: str
+    task: Task
+    cluster: str
+    groups: tuple[str, ...]
+    preference: Preference
+    margin: float | None
+    rewards: tuple[float, float] | None = None
+    probabilities: tuple[float, float, float] | None = None
+    rationale: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPart:
+    """A part as a page can show it.
+
+    `pictures` are data URLs of an image, of a video's frames in order, or of a mesh's views; `media` is a data URL of
+    the playable original, or empty. `error` says why there is nothing to show.
+    """
+
+    kind: ShownKind
+    text: str = ""
+    pictures: tuple[str, ...] = ()
+    media: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownTurn:
+    """A turn of the prompt."""
+
+    role: str
+    content: tuple[ShownPart, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A sample to show with its media; `index` finds its record."""
+
+    index: int
+    criterion: str
+    prompt: tuple[ShownTurn, ...]
+    response_a: tuple[ShownPart, ...]
+    response_b: tuple[ShownPart, ...]

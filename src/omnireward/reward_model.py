@@ -1,0 +1,254 @@
+"""A reward model: an omni-modal backbone and a linear head on its last real token (paper section 4).
+
+The head is fp32 and is saved beside the backbone as `value_head.safetensors` with the keys `v_head.summary.weight` and
+`v_head.summary.bias`, as the published weights are. A head that is missing, or weights that are left over, are errors:
+a reward from a random head looks like any other number. No vocabulary logits are computed.
+
+A checkpoint records the layout it was trained with (see `prompts`) and refuses another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from omnireward import __version__, plugins
+from omnireward.backbones import Backbone, BackboneFamily, Prepared, Row, freeze
+from omnireward.errors import CheckpointError, UnreadableMediaError
+from omnireward.feature_cache import FeatureCache
+from omnireward.model_card import model_card
+from omnireward.prompts import conversation
+from omnireward.types import Comparison, Layout, Media, Side, Turn
+
+RECORD = "omnireward.json"
+HEAD = "value_head.safetensors"
+HEAD_KEYS = {"v_head.summary.weight", "v_head.summary.bias"}
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One conversation, ready for the model: its token ids, its media cut for the towers, and their digests."""
+
+    row: Row
+    media: tuple[Prepared, ...]
+    digests: tuple[str, ...]
+
+
+class RewardModel(nn.Module):
+    """A backbone, a head, and the layout that conversations are laid out in.
+
+    Attributes:
+        family: the plug-in name of the backbone's family.
+        layout: where a media response is put.
+        features: embeddings of media already seen; filled only while the towers are frozen.
+    """
+
+    def __init__(self, backbone: Backbone, family: str, layout: Layout, head_dropout: float = 0.0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.family = family
+        self.layout: Layout = layout
+        self.dropout = nn.Dropout(head_dropout)
+        self.head = nn.Linear(backbone.hidden_size, 1, dtype=torch.float32)
+        nn.init.normal_(self.head.weight, std=1.0 / (backbone.hidden_size + 1) ** 0.5)
+        nn.init.zeros_(self.head.bias)
+        self.features = FeatureCache()
+
+    @property
+    def _family(self) -> BackboneFamily:
+        return cast(BackboneFamily, plugins.load("backbones", self.family))
+
+    @property
+    def towers_frozen(self) -> bool:
+        """Whether no tower's parameter has a gradient, so that embeddings of media can be kept."""
+        prefixes = tuple(prefix for tower in self._family.towers.values() for prefix in tower)
+        return not any(p.requires_grad for name, p in self.backbone.named_parameters() if name.startswith(prefixes))
+
+    def freeze(self, towers: Iterable[str]) -> int:
+        """Freeze towers by name; returns how many numbers were frozen.
+
+        Raises:
+            UnknownNameError: the backbone's family has no such tower.
+        """
+        known = self._family.towers
+        for tower in towers:
+            if tower not in known:
+                raise plugins.UnknownNameError(f"unknown tower {tower!r}. {plugins.suggest(tower, sorted(known))}")
+        self.features.clear()
+        return freeze(self.backbone, (prefix for tower in towers for prefix in known[tower]))
+
+    def encode(self, comparison: Comparison, side: Side) -> Encoded:
+        """One response under its prompt and criterion. Decodes media. Raises MediaError, PromptError."""
+        return self.encode_turns(conversation(comparison, side, self.layout))
+
+    def encode_turns(self, turns: Sequence[Turn]) -> Encoded:
+        """A conversation as it is. Decodes media that the cache does not hold. Raises MediaError, PromptError."""
+        media = [part for turn in turns for part in turn.content if isinstance(part, Media)]
+        try:
+            digests = tuple(part.digest() for part in media)
+        except OSError as error:
+            raise UnreadableMediaError(f"a media file cannot be read: {error}") from error
+        prepared = tuple(self._prepare(part, digest) for part, digest in zip(media, digests, strict=True))
+        return Encoded(self.backbone.tokenize(turns, prepared), prepared, digests)
+
+    def _prepare(self, media: Media, digest: str) -> Prepared:
+        kept = self.features.get(digest)
+        return kept[0] if kept is not None else self.backbone.prepare(media)
+
+    def hidden(self, encoded: Sequence[Encoded], padding_side: str = "right") -> Tensor:
+        """Hidden state at the last real token: (rows, hidden)."""
+        embeddings = self._embeddings(encoded)
+        media = [[embeddings[digest] for digest in one.digests] for one in encoded]
+        return cast(Tensor, self.backbone([one.row for one in encoded], media, padding_side=padding_side))
+
+    def forward(self, encoded: Sequence[Encoded], padding_side: str = "right") -> Tensor:
+        """Rewards: (rows,) float32."""
+        hidden = self.hidden(encoded, padding_side).to(torch.float32)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return cast(Tensor, self.head(self.dropout(hidden))).squeeze(-1)
+
+    def _embeddings(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
+        """Each distinct medium of the batch, encoded once."""
+        wanted = {d: p for one in encoded for d, p in zip(one.digests, one.media, strict=True)}
+        device = self.head.weight.device
+        keep = self.towers_frozen
+        done: dict[str, Tensor] = {}
+        for digest in wanted:
+            kept = self.features.get(digest) if keep else None
+            if kept is not None:
+                done[digest] = kept[1].to(device)
+        missing = [digest for digest in wanted if digest not in done]
+        if missing:
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not keep):
+                made = self.backbone.encode_media([wanted[digest] for digest in missing])
+            for digest, embeddings in zip(missing, made, strict=True):
+                done[digest] = embeddings
+                if keep:
+                    self.features.put(digest, wanted[digest], embeddings)
+        return done
+
+    @torch.no_grad()
+    def rewards(self, comparisons: Sequence[Comparison], batch_size: int = 16) -> Tensor:
+        """Rewards of both responses: (comparisons, 2) float32. Raises MediaError, PromptError."""
+        self.eval()
+        scored = [torch.empty(0, 2)]
+        for start in range(0, len(comparisons), batch_size):
+            batch = comparisons[start : start + batch_size]
+            encoded = [self.encode(c, side) for c in batch for side in ("a", "b")]  # type: ignore[arg-type]
+            scored.append(self(encoded).view(-1, 2).cpu())
+        return torch.cat(scored)
+
+    def save(self, folder: Path) -> None:
+        """Write the published layout: backbone, `value_head.safetensors`, what a loader must know, and a model card."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.backbone.save(folder)
+        head = {
+            f"v_head.summary.{name}": value.detach().cpu().contiguous() for name, value in self.head.named_parameters()
+        }
+        save_file(head, folder / HEAD, metadata={"format": "pt"})
+        record = {"family": self.family, "layout": self.layout, "omnireward": __version__}
+        (folder / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+        parameters = sum(p.numel() for p in self.parameters())
+        (folder / "README.md").write_text(model_card(self.family, self.layout, parameters))
+
+    @classmethod
+    def load(cls, folder: Path, layout: Layout | None = None, head_dropout: float = 0.0) -> RewardModel:
+        """Read a checkpoint, ours or one in the published layout.
+
+        Args:
+            folder: holds config.json, weights, tokenizer.json and value_head.safetensors.
+            layout: insist on a layout; None takes the recorded one, or the family's where none is recorded.
+            head_dropout: for training on.
+
+        Raises:
+            CheckpointError: files, keys or the head are missing or left over, or another layout is recorded.
+        """
+        family, backbone = load_backbone(folder)
+        known = cast(BackboneFamily, plugins.load("backbones", family)).layout
+        recorded = _recorded_layout(folder, known)
+        if layout is not None and layout != recorded:
+            raise CheckpointError(
+                f"{folder} was trained with the {recorded!r} layout and cannot be used with {layout!r}: "
+                f"its rewards would be of no meaning. Leave the layout out, or train a model with {layout!r}."
+            )
+        model = cls(backbone, family, recorded, head_dropout)
+        model.head.load_state_dict(_read_head(folder, backbone.hidden_size))
+        return model
+
+    @classmethod
+    def load_or_new_head(cls, folder: Path, layout: Layout | None = None, head_dropout: float = 0.0) -> RewardModel:
+        """For training: a checkpoint with its head, or a chat model's folder, which gets a new head.
+
+        Raises:
+            CheckpointError: as `load`; a folder that records a reward model but lost its head is refused here too.
+        """
+        if any((folder / name).is_file() for name in (RECORD, HEAD, "value_head.bin")):
+            return cls.load(folder, layout, head_dropout)
+        family, backbone = load_backbone(folder)
+        return cls(backbone, family, layout or "natural", head_dropout)
+
+
+def load_backbone(folder: Path) -> tuple[str, Backbone]:
+    """The family's plug-in name and the backbone in a folder; a head beside it is not looked at.
+
+    Raises:
+        CheckpointError: no config.json, or a model type that no family answers for.
+    """
+    try:
+        model_type = json.loads((folder / "config.json").read_text()).get("model_type")
+    except FileNotFoundError:
+        there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else "no such folder"
+        raise CheckpointError(f"{folder} holds no config.json, so it is no checkpoint. There: {there}.") from None
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise CheckpointError(f"{folder / 'config.json'} is not a JSON object: {error}.") from error
+    known: list[str] = []
+    for name in plugins.names("backbones"):
+        family = cast(BackboneFamily, plugins.load("backbones", name))
+        if model_type in family.model_types:
+            return name, family.load(folder)
+        known += family.model_types
+    raise CheckpointError(f"{folder} has model_type {model_type!r}; known: {', '.join(sorted(known))}.")
+
+
+def _recorded_layout(folder: Path, default: Layout) -> Layout:
+    try:
+        layout = json.loads((folder / RECORD).read_text())["layout"]
+    except FileNotFoundError:
+        return default
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / RECORD} cannot be read: {error!r}.") from error
+    if layout not in ("paper", "natural"):
+        raise CheckpointError(f"{folder / RECORD} records the layout {layout!r}; known: paper, natural.")
+    return cast(Layout, layout)
+
+
+def _read_head(folder: Path, hidden: int) -> dict[str, Tensor]:
+    """The head's weights: value_head.safetensors, else value_head.bin (as tensors only, never unpickled objects)."""
+    path = folder / HEAD
+    try:
+        if path.is_file():
+            found = load_file(path)
+        elif (folder / "value_head.bin").is_file():
+            path = folder / "value_head.bin"
+            found = torch.load(path, map_location="cpu", weights_only=True)
+        else:
+            raise CheckpointError(
+                f"{folder} has no {HEAD}. Without its head a reward model gives random numbers, so it is refused. "
+                f"Copy the head beside the weights, or train one with: omnireward train --model {folder}"
+            )
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if set(found) != HEAD_KEYS:
+        raise CheckpointError(f"{path} must hold exactly {sorted(HEAD_KEYS)}; it holds {sorted(found)}.")
+    if found["v_head.summary.weight"].shape != (1, hidden) or found["v_head.summary.bias"].shape != (1,):
+        shapes = {name: tuple(value.shape) for name, value in found.items()}
+        raise CheckpointError(f"{path} does not fit a backbone of hidden size {hidden}: {shapes}.")
+    return {name.removeprefix("v_head.summary."): value.to(torch.float32) for name, value in found.items()}

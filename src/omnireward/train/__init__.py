@@ -1,0 +1,1 @@
+"""Training: what a loss is (`losses`), what a run reads (`mixing`), and the runs themselves."""

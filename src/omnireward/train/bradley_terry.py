@@ -1,0 +1,238 @@
+"""The scalar reward model's training run: Bradley-Terry on a thin `transformers.Trainer`.
+
+Ours are the batches and the loss; the loop, resuming, trackers and scale-out come with the Trainer. One forward pass
+holds the chosen responses first, then the rejected ones. Only the hidden state of the last token reaches the head: no
+vocabulary logits are computed anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from omnireward import plugins, provenance
+from omnireward.backbones import BackboneFamily
+from omnireward.errors import BadRowError, MediaError, PromptError, RecipeError, TrainingError
+from omnireward.progress import Progress
+from omnireward.reward_model import Encoded, RewardModel
+from omnireward.sources import BadRows
+from omnireward.train.config import TrainConfig
+from omnireward.train.losses import bradley_terry
+from omnireward.train.mixing import Mixture, SeededOrder, mix, texts
+from omnireward.types import Sample
+
+TINY_FAMILY = "minicpm_o"
+CHECKPOINT = "checkpoint-"
+
+
+def train(config: TrainConfig) -> Path:
+    """Run one training from a config; returns the folder with the checkpoint.
+
+    Raises:
+        RecipeError: the config cannot be used.
+        SourceError: rows that cannot be read (unless bad rows are skipped).
+        TrainingError: the loss is no longer finite.
+    """
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)  # two threads on two busy cores are several times slower than one
+    config.out.mkdir(parents=True, exist_ok=True)
+    provenance.save_config("train", config, config.out)
+    bad_rows = BadRows(skip=config.skip_bad_rows)
+    mixture = mix(config.datasets, bad_rows, config.limit)
+    checkpoint = _newest(config.out) if config.resume else None
+    model = _start(config, mixture, checkpoint)
+    if config.teach_steps and checkpoint is None:
+        from omnireward.train.teach import teach
+
+        with Progress("teach the towers", config.teach_steps) as progress:
+            teach(model, config.teach_steps, config.seed, lambda loss: progress.advance(f"loss {loss:.3f}"))
+    model.freeze(config.freeze)
+    trainer = BradleyTerryTrainer(model, config, mixture, bad_rows)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if trainer.is_world_process_zero():
+        model.save(config.out)
+        summary = {"pairs": len(mixture.samples), "ties_left_out": mixture.ties, "bad_rows": len(bad_rows.errors)}
+        (config.out / "data.json").write_text(json.dumps(summary, indent=2) + "\n")
+    return config.out
+
+
+def _start(config: TrainConfig, mixture: Mixture, checkpoint: Path | None) -> RewardModel:
+    torch.manual_seed(config.seed)
+    if checkpoint is not None:
+        return RewardModel.load(checkpoint, config.layout, config.head_dropout)
+    if config.model != "tiny":
+        return RewardModel.load_or_new_head(Path(config.model), config.layout, config.head_dropout)
+    family = cast(BackboneFamily, plugins.load("backbones", TINY_FAMILY))
+    backbone = family.tiny(texts(mixture.samples), config.seed)
+    return RewardModel(backbone, TINY_FAMILY, config.layout or "natural", config.head_dropout)
+
+
+def _newest(out: Path) -> Path:
+    """The newest complete checkpoint to resume from."""
+    complete = [p for p in out.glob(f"{CHECKPOINT}*") if (p / "trainer_state.json").is_file()]
+    if not complete:
+        raise RecipeError(f"nothing to resume in {out}: no complete {CHECKPOINT}* folder. Leave --resume out.")
+    return max(complete, key=lambda p: int(p.name.removeprefix(CHECKPOINT)))
+
+
+class BradleyTerryTrainer(Trainer):
+    """A Trainer whose batches are encoded pairs and whose loss is equation 1."""
+
+    def __init__(self, model: RewardModel, config: TrainConfig, mixture: Mixture, bad_rows: BadRows) -> None:
+        self.bad_rows = bad_rows
+        self.order = SeededOrder(mixture, config.seed)
+        self.seen: list[tuple[float, float]] = []  # (accuracy, mean margin) of each batch since the last log line
+        super().__init__(
+            model=model,
+            args=_arguments(config),
+            data_collator=self.encode_pairs,
+            train_dataset=_Samples(mixture.samples),
+            callbacks=[LogLines(config.out / "log.jsonl", fresh=not config.resume), ProgressBar()],
+        )
+        for callback in (PrinterCallback, ProgressCallback):
+            self.remove_callback(callback)
+
+    def encode_pairs(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """Chosen and rejected of each sample, encoded. A sample with unusable media counts as a bad row."""
+        model = cast(RewardModel, self.model)
+        chosen: list[Encoded] = []
+        rejected: list[Encoded] = []
+        for sample in samples:
+            try:
+                pair = model.encode(sample.comparison, "a"), model.encode(sample.comparison, "b")
+            except (MediaError, PromptError) as error:
+                where = sample.provenance.get("file", sample.provenance.get("source", "dataset"))
+                self.bad_rows.add(BadRowError(where, int(sample.provenance.get("row", -1)), sample.id, str(error)))
+                continue
+            chosen.append(pair[0])
+            rejected.append(pair[1])
+        return {"encoded": chosen + rejected, "ids": [sample.id for sample in samples]}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:  # noqa: ARG002  (the Trainer's signature)
+        return self.order
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Equation 1 over the batch; keeps accuracy and margin for the log."""
+        if not inputs["encoded"]:  # every sample of the batch was a bad row: no gradient
+            nothing = cast(RewardModel, self.model).head.bias.sum() * 0.0
+            return (nothing, None) if return_outputs else nothing
+        rewards: Tensor = model(inputs["encoded"])
+        chosen, rejected = rewards.chunk(2)
+        loss = bradley_terry(chosen, rejected)
+        if not math.isfinite(loss.item()):
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {self.state.global_step} on the samples {inputs['ids']}. "
+                "A lower learning rate or a check of these samples are the first things to try."
+            )
+        margin = (chosen - rejected).detach()
+        self.seen.append(((margin > 0).float().mean().item(), margin.mean().item()))
+        return (loss, rewards) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add what was seen since the last line."""
+        if "loss" in logs and self.seen:
+            accuracy, margin = (sum(values) / len(self.seen) for values in zip(*self.seen, strict=True))
+            logs |= {"accuracy": round(accuracy, 4), "margin": round(margin, 4)}
+            self.seen.clear()
+        super().log(logs, start_time)
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+        cast(RewardModel, self.model).save(Path(output_dir or str(self.args.output_dir)))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The weights were read when the model was opened from the checkpoint; the rest is the Trainer's."""
+
+
+class _Samples(Dataset[Sample]):
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        self.samples = samples
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+
+class LogLines(TrainerCallback):
+    """One JSON object for each log event in log.jsonl: step, epoch, loss, accuracy, margin, learning rate, norm."""
+
+    def __init__(self, path: Path, *, fresh: bool) -> None:
+        self.path = path
+        if fresh:
+            path.unlink(missing_ok=True)
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
+    ) -> None:
+        """Append one line."""
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
+
+
+class ProgressBar(TrainerCallback):
+    """Steps done, with the newest loss and accuracy."""
+
+    def __init__(self) -> None:
+        self.bar: Progress | None = None
+        self.note = ""
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        """Start at the step that the run starts at."""
+        self.bar = Progress("train on preferences", state.max_steps, state.global_step).__enter__()
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
+    ) -> None:
+        """Remember the newest figures."""
+        if logs and "loss" in logs:
+            self.note = f"loss {float(logs['loss']):.3f}, accuracy {logs.get('accuracy', float('nan')):.2f}"
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        """One step on."""
+        if self.bar:
+            self.bar.advance(self.note)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+        """Close the bar."""
+        if self.bar:
+            self.bar.__exit__(None, None, None)
+
+
+def _arguments(config: TrainConfig) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(config.out),
+        per_device_train_batch_size=config.batch_size,
+        gradient_accumulation_steps=config.accumulation,
+        num_train_epochs=config.epochs,
+        max_steps=config.steps or -1,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        warmup_steps=config.warmup,
+        lr_scheduler_type="cosine",
+        max_grad_norm=config.max_grad_norm,
+        bf16=config.bf16,
+        seed=config.seed,
+        logging_steps=config.log_every,
+        logging_nan_inf_filter=False,
+        save_strategy="steps" if config.save_every else "no",
+        save_steps=config.save_every or 500,
+        save_total_limit=2,
+        report_to=config.report_to.split(","),
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+    )

@@ -1,0 +1,113 @@
+"""What a run reads: datasets mixed by weight, in an order that depends on nothing but seed, epoch and sample id.
+
+The order is a sort by hash, so it is the same on every machine and after every resume, and adding a dataset leaves the
+order of the others as it was. Bradley-Terry has no term for ties (equation 1): tied samples are left out and counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from torch.utils.data import Sampler
+
+from omnireward.errors import RecipeError
+from omnireward.sources import BadRows, read_place
+from omnireward.types import Sample, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Samples of all datasets, the preferred response first.
+
+    Attributes:
+        samples: `response_a` is the chosen one in each.
+        parts: for each dataset its place, weight, and range in `samples`.
+        ties: how many tied samples were left out.
+    """
+
+    samples: tuple[Sample, ...]
+    parts: tuple[tuple[str, float, range], ...]
+    ties: int
+
+    def order(self, seed: int, epoch: int) -> list[int]:
+        """Indices of one epoch. A weight of 0.5 shows half of a dataset, another half each epoch; 2 shows all twice."""
+        drawn: list[tuple[bytes, int]] = []
+        for place, weight, where in self.parts:
+            wanted = round(weight * len(where))
+            for copy in range(-(-wanted // len(where))):
+                keyed = sorted((_rank(seed, epoch, place, self.samples[i].id, copy), i) for i in where)
+                drawn += keyed[: wanted - copy * len(where)]
+        return [i for _, i in sorted(drawn)]
+
+
+def mix(datasets: Mapping[str, float], bad_rows: BadRows, limit: int | None = None) -> Mixture:
+    """Read every dataset.
+
+    Args:
+        datasets: place -> weight.
+        bad_rows: what to do with rows that cannot be used.
+        limit: read at most this many samples from each.
+
+    Raises:
+        RecipeError: no dataset, a weight that is not positive, or a dataset without a usable sample.
+    """
+    samples: list[Sample] = []
+    parts: list[tuple[str, float, range]] = []
+    ties = 0
+    for place, weight in datasets.items():
+        if not 0 < weight < float("inf"):
+            raise RecipeError(f"the weight of {place!r} must be positive; got {weight}.")
+        start = len(samples)
+        for sample in islice(read_place("datasets", place, bad_rows), limit):
+            if sample.preference == "tie":
+                ties += 1
+            else:
+                samples.append(chosen_first(sample))
+        if round(weight * (len(samples) - start)) < 1:
+            raise RecipeError(
+                f"{place!r} gives no sample to train on: {len(samples) - start} with a preference, weight {weight}."
+            )
+        parts.append((place, weight, range(start, len(samples))))
+    if not parts:
+        raise RecipeError("no dataset was given; name at least one under `datasets`.")
+    return Mixture(tuple(samples), tuple(parts), ties)
+
+
+def chosen_first(sample: Sample) -> Sample:
+    """The same sample with the preferred response as `response_a`."""
+    return sample if sample.preference == "a" else replace(sample, comparison=sample.comparison.swap(), preference="a")
+
+
+class SeededOrder(Sampler[int]):
+    """A mixture's order as a sampler; `set_epoch` is called by the training loop."""
+
+    def __init__(self, mixture: Mixture, seed: int) -> None:
+        self.mixture, self.seed, self.epoch = mixture, seed, 0
+        self.length = len(mixture.order(seed, 0))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the order of this epoch from now on."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.mixture.order(self.seed, self.epoch))
+
+    def __len__(self) -> int:
+        return self.length
+
+
+def texts(samples: Sequence[Sample]) -> Iterator[str]:
+    """Every text in the samples, for training a tokenizer."""
+    for sample in samples:
+        yield sample.comparison.criterion
+        for turn in sample.comparison.prompt:
+            yield from (part.text for part in turn.content if isinstance(part, Text))
+        for response in (sample.comparison.response_a, sample.comparison.response_b):
+            yield from (part.text for part in response if isinstance(part, Text))
+
+
+def _rank(seed: int, epoch: int, place: str, sample_id: str, copy: int) -> bytes:
+    return hashlib.sha256(f"{seed}\0{epoch}\0{place}\0{sample_id}\0{copy}".encode()).digest()

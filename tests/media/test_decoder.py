@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnireward.errors import DecoderCrashError, MediaLimitError, UnreadableMediaError
+from omnireward.media import DecodeOptions, Decoder, Limits, decode, encode
+from omnireward.media.answers import ImplausibleAnswerError, empty_array_for
+from omnireward.types import Media
+
+PICTURE = Media("image", encode.png(np.arange(48 * 32 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 32, 3)))
+CLIP = Media("video", encode.mp4(np.zeros((6, 64, 64, 3), np.uint8) + 90, 6))
+SOUND = Media("audio", encode.wav((np.sin(np.arange(8_000)) / 2).astype(np.float32), 8_000))
+
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, or limits address space")
+
+
+def child_of(decoder: Decoder) -> subprocess.Popen[bytes]:
+    (child,) = decoder._child
+    return child._process
+
+
+def seconds_used(pid: int) -> float:
+    """Processor time, user and system: fields 14 and 15 of /proc/PID/stat, in clock ticks."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("media", [PICTURE, CLIP, SOUND], ids=["image", "video", "audio"])
+def test_gives_what_decode_gives(media: Media) -> None:
+    with Decoder(DecodeOptions(frames=3)) as decoder:
+        for _ in range(2):
+            array = decoder(media)
+            np.testing.assert_array_equal(array, decode(media, DecodeOptions(frames=3)))
+            assert array.dtype == (np.float32 if media.kind == "audio" else np.uint8)
+
+
+def test_paths_are_those_of_the_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Decoder() as decoder:
+        decoder(PICTURE)  # the child started elsewhere
+        monkeypatch.chdir(tmp_path)
+        assert isinstance(PICTURE.source, bytes)
+        Path("küche 1.png").write_bytes(PICTURE.source)
+        np.testing.assert_array_equal(decoder(Media("image", Path("küche 1.png"))), decode(PICTURE))
+        pair = Media("video", (Path("küche 1.png"), PICTURE.source))
+        assert decoder(pair).shape == (4, 48, 32, 3)
+
+
+def test_errors_come_back_typed_and_the_child_lives_on() -> None:
+    with Decoder(limits=Limits(image_pixels=1_000)) as decoder:
+        with pytest.raises(UnreadableMediaError, match="not a readable image"):
+            decoder(Media("image", b"nonsense"))
+        pid = child_of(decoder).pid
+        with pytest.raises(MediaLimitError, match="32 x 48 pixels"):
+            decoder(PICTURE)
+        assert child_of(decoder).pid == pid
+
+
+def test_files_too_large_never_reach_the_child() -> None:
+    decoder = Decoder(limits=Limits(bytes=10))
+    with pytest.raises(MediaLimitError):
+        decoder(PICTURE)
+    assert not decoder._child
+
+
+def test_a_killed_child_is_blamed_on_its_medium_and_replaced() -> None:
+    with Decoder() as decoder:
+        decoder(PICTURE)
+        victim = child_of(decoder)
+        victim.send_signal(signal.SIGSTOP)  # as if it was deep in a decoding library
+        timer = threading.Timer(0.2, victim.kill)
+        timer.start()
+        with pytest.raises(DecoderCrashError, match=r"image .* bytes in memory: .*SIGKILL"):
+            decoder(PICTURE)
+        timer.join()
+        np.testing.assert_array_equal(decoder(PICTURE), decode(PICTURE))
+
+
+def test_a_child_that_died_between_two_media_is_nobodys_fault() -> None:
+    with Decoder() as decoder:
+        decoder(PICTURE)
+        child_of(decoder).kill()
+        child_of(decoder).wait(5)
+        decoder(PICTURE)
+
+
+def test_wall_limit() -> None:
+    with Decoder(limits=Limits(wall_seconds=0.3)) as decoder:
+        decoder(PICTURE)
+        stuck = child_of(decoder)
+        stuck.send_signal(signal.SIGSTOP)
+        begun = time.monotonic()
+        with pytest.raises(DecoderCrashError, match=r"took longer than 0\.3 s"):
+            decoder(PICTURE)
+        assert time.monotonic() - begun < 3
+        assert stuck.returncode == -signal.SIGKILL
+        decoder(PICTURE)
+
+
+@on_linux
+def test_memory_limit() -> None:
+    """A picture within the pixel limit that needs 650 MB in a child that may have 700 MB with its libraries."""
+    large = Media("image", encode.png(np.zeros((9_000, 9_000), np.uint8)))
+    limits = Limits(image_pixels=100_000_000, memory_bytes=700 * 2**20)
+    with Decoder(limits=limits) as decoder, pytest.raises(DecoderCrashError, match=r"Limits\.memory_bytes"):
+        decoder(large)
+
+
+@on_linux
+def test_processor_limit_is_counted_for_each_medium() -> None:
+    """Many media may use more than the limit together; one that does alone is stopped."""
+    with Decoder(limits=Limits(cpu_seconds=1)) as decoder:
+        decoder(PICTURE)
+        pictures = Media("video", (encode.png(np.zeros((2_000, 2_000, 3), np.uint8)),) * 4)
+        used = 0.0
+        while used < 2.5:
+            decoder(pictures)
+            used = seconds_used(child_of(decoder).pid)
+    blank = Media("video", (encode.png(np.zeros((4_000, 4_000, 3), np.uint8)),) * 20)  # 0.1 s each and more
+    limits = Limits(cpu_seconds=1)
+    with Decoder(DecodeOptions(frames=20), limits) as decoder, pytest.raises(DecoderCrashError, match="processor time"):
+        decoder(blank)
+
+
+@on_linux
+def test_the_child_sees_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "secret")
+    with Decoder() as decoder:
+        decoder(PICTURE)
+        assert b"SOME_API_KEY" not in Path(f"/proc/{child_of(decoder).pid}/environ").read_bytes()
+
+
+@on_linux
+def test_the_child_loads_no_torch() -> None:
+    with Decoder() as decoder:
+        decoder(CLIP)
+        assert "torch" not in Path(f"/proc/{child_of(decoder).pid}/maps").read_text()
+
+
+def test_close_twice_then_use_again() -> None:
+    decoder = Decoder()
+    decoder.close()
+    decoder(PICTURE)
+    child = child_of(decoder)
+    decoder.close()
+    decoder.close()
+    assert child.returncode == -signal.SIGKILL
+    decoder(PICTURE)
+    decoder.close()
+
+
+def test_a_forgotten_decoder_leaves_no_child() -> None:
+    decoder = Decoder()
+    decoder(PICTURE)
+    child = child_of(decoder)
+    del decoder
+    gc.collect()
+    assert child.returncode == -signal.SIGKILL
+
+
+def test_threads_take_turns() -> None:
+    pictures = [Media("image", encode.png(np.full((9, i + 1, 3), i, np.uint8))) for i in range(12)]
+    with Decoder() as decoder:
+        right: list[bool] = []
+
+        def work(i: int) -> None:
+            for _ in range(5):
+                right.append(bool((decoder(pictures[i]) == decode(pictures[i])).all()))
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert right == [True] * 60
+
+
+def test_a_fork_gets_a_child_of_its_own_and_leaves_the_other_alone() -> None:
+    with Decoder() as decoder:
+        decoder(PICTURE)
+        before = child_of(decoder).pid
+        fork = os.fork()
+        if fork == 0:
+            status = 1
+            try:
+                same = (decoder(PICTURE) == decode(PICTURE)).all()
+                status = 0 if same and child_of(decoder).pid != before else 2
+                decoder.close()
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
+        decoder(PICTURE)
+        assert child_of(decoder).pid == before
+
+
+def test_a_copy_has_the_same_settings_and_no_child() -> None:
+    with Decoder(DecodeOptions(frames=7), Limits(cpu_seconds=9)) as decoder:
+        decoder(PICTURE)
+        twin = copy.copy(decoder)
+        assert (twin.options, twin.limits) == (decoder.options, decoder.limits)
+        assert not twin._child
+
+
+@pytest.mark.parametrize(
+    ("media", "header"),
+    [
+        (PICTURE, {"shape": [10**6, 10**6, 3], "dtype": "uint8"}),
+        (PICTURE, {"shape": [10, 10, 3], "dtype": "object"}),
+        (PICTURE, {"shape": [10, 10, 4], "dtype": "uint8"}),
+        (PICTURE, {"shape": [10, -10, 3], "dtype": "uint8"}),
+        (PICTURE, {"shape": [10.0, 10, 3], "dtype": "uint8"}),
+        (PICTURE, {"shape": [3], "dtype": "uint8"}),
+        (PICTURE, {"shape": [], "dtype": "uint8"}),
+        (PICTURE, {"error": "KeyboardInterrupt", "message": ""}),
+        (PICTURE, ["shape"]),
+        (CLIP, {"shape": [5, 10, 10, 3], "dtype": "uint8"}),
+        (CLIP, {"shape": [10, 10, 3], "dtype": "uint8"}),
+        (SOUND, {"shape": [10**12], "dtype": "float32"}),
+        (SOUND, {"shape": [10, 1], "dtype": "float32"}),
+        (Media("mesh", b"glTF"), {"shape": [4, 255, 256, 3], "dtype": "uint8"}),
+        (Media("mesh", (b"1",)), {"shape": [5, 9, 9, 3], "dtype": "uint8"}),
+    ],
+)
+def test_answers_that_an_honest_child_would_not_give(media: Media, header: object) -> None:
+    with pytest.raises(ImplausibleAnswerError):
+        empty_array_for(header, media, DecodeOptions(), Limits())

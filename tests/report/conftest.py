@@ -1,0 +1,105 @@
+"""A small fixed run: 24 samples in two tasks, with ties, a failure, a missing verdict and a margin of exactly 0."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from omnireward.report import BadRow, Record, Run, Shown, ShownPart, ShownTurn
+from omnireward.types import Preference, Task
+
+MakeRecord = Callable[..., Record]
+
+
+def _record(
+    index: int,
+    margin: float | None,
+    preference: Preference,
+    *,
+    task: Task = Task.T2T,
+    cluster: str = "",
+    groups: tuple[str, ...] = (),
+    error: str = "",
+    probabilities: tuple[float, float, float] | None = None,
+) -> Record:
+    return Record(
+        key=f"{index:04x}",
+        index=index,
+        id=f"sample-{index}",
+        task=task,
+        cluster=cluster or f"prompt-{index}",
+        groups=groups,
+        preference=preference,
+        margin=margin,
+        rewards=None if margin is None else (margin / 2, -margin / 2),
+        probabilities=probabilities,
+        error=error,
+    )
+
+
+@pytest.fixture
+def make_record() -> MakeRecord:
+    """`make_record(index, margin, preference, ...)`; each record is a prompt of its own unless `cluster` is given."""
+    return _record
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run(
+        judge="reward:runs/x",
+        benchmark="miniature",
+        command="omnireward evaluate --judge reward:runs/x --benchmark miniature --out out",
+        seed=3,
+        samples=24,
+        bad_rows=(BadRow("text_to_text.json", 4, "criteria_preference", "is 'response3'."),),
+        version="0.1.0",
+    )
+
+
+@pytest.fixture
+def records() -> list[Record]:
+    """Margins written out, so that the golden report does not hang on a random generator."""
+    preferences: list[Preference] = ["a", "b", "tie", "b", "a", "a"]
+    margins = [1.5, -0.75, 0.25, -2.0, 0.5, -0.25, 3.0, -1.0, -0.125, 0.5, 1.0, 2.0]
+    made = []
+    for index in range(24):
+        made.append(
+            _record(
+                index,
+                margins[index % 12] * (1 if index < 12 else 0.5),
+                preferences[index % 6],
+                task=Task.T2T if index < 12 else Task.TI2I,
+                cluster=f"prompt-{index // 2}",
+                groups=("wording: seen",) if index % 3 else ("wording: unseen", "shifted"),
+            )
+        )
+    made[5] = _record(5, None, "a", cluster="prompt-2", error="UnreadableMediaError: the picture is cut off.")
+    made[16] = _record(16, None, "a", task=Task.TI2I, cluster="prompt-8")
+    made[21] = _record(21, 0.0, "b", task=Task.TI2I, cluster="prompt-10")
+    return made
+
+
+@pytest.fixture
+def shown() -> Shown:
+    """Sample 12, with every kind of part."""
+    return Shown(
+        index=12,
+        criterion="Prefer the redder one.",
+        prompt=(
+            ShownTurn("user", (ShownPart("text", text="Make it red."), _part("image", "data:image/png;base64,QQ=="))),
+        ),
+        response_a=(
+            _part("video", "data:image/jpeg;base64,Qg==", media="data:video/mp4;base64,Qw=="),
+            _part("audio", media="data:audio/wav;base64,RA=="),
+        ),
+        response_b=(_part("mesh", "data:image/png;base64,RQ==", "data:image/png;base64,Rg=="),),
+    )
+
+
+def _part(kind: str, *pictures: str, media: str = "") -> ShownPart:
+    match kind:
+        case "image" | "video" | "audio" | "mesh":
+            return ShownPart(kind, pictures=pictures, media=media)
+        case _:
+            raise AssertionError(kind)

@@ -1,0 +1,231 @@
+"""Evaluation end to end with baselines and doubles: what is written, what is judged again, and what is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from omnireward.errors import BadRowError, JournalError, RecipeError, UnknownNameError
+from omnireward.evaluate import EvaluateConfig, evaluate
+from omnireward.judges import longer
+from omnireward.judging import Outcome
+from omnireward.sources import BadRows
+from omnireward.types import Comparison, Judgement, Media, Sample, Task, Text, Turn
+
+PROMPT = (Turn("user", (Text("say something"),)),)
+
+
+def _png(red: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (red, 0, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _bench(folder: Path) -> list[Sample]:
+    """Six samples of two tasks; two share an id, and one shows a picture from a file."""
+    folder.mkdir(exist_ok=True)
+    (folder / "cat.png").write_bytes(_png(200))
+    texts = [("abc", "a", "a"), ("a", "abcd", "b"), ("a", "b", "tie"), ("same", "id", "a"), ("same", "idea", "tie")]
+    samples = [
+        Sample(f"t{min(n, 3)}", Task.T2T, Comparison(PROMPT, (Text(a),), (Text(b),)), p, f"c{n}", ("words",))  # type: ignore[arg-type]
+        for n, (a, b, p) in enumerate(texts)
+    ]
+    cat = Comparison(PROMPT, (Media("image", folder / "cat.png"),), (Media("image", _png(3)),), "furry")
+    return [*samples, Sample("cat", Task.T2I, cat, "a", "cat", ("pictures",))]
+
+
+class World:
+    """Stands for the benchmark that `read_place` finds: its samples and its bad rows."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.samples = samples
+        self.bad: list[BadRowError] = []
+
+    def read(self, folder: str, place: str, bad_rows: BadRows) -> Iterator[Sample]:
+        assert (folder, place) == ("benchmarks", "double")
+        for error in self.bad:
+            bad_rows.add(error)
+        yield from self.samples
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    world = World(_bench(tmp_path / "data"))
+    monkeypatch.setattr("omnireward.evaluate.read_place", world.read)
+    return world
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> EvaluateConfig:
+    return EvaluateConfig(judge="longer", benchmark="double", out=tmp_path / "run" / "report", batch_size=4)
+
+
+def _records(config: EvaluateConfig) -> list[dict[str, Any]]:
+    lines = (config.out / "judgements.jsonl").read_text().splitlines()
+    return sorted((json.loads(line) for line in lines), key=lambda record: int(record["index"]))
+
+
+def _bytes(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir() if path.is_file()}
+
+
+def test_what_is_written(world: World, config: EvaluateConfig) -> None:
+    """Margins of `longer` by hand: 3-1, 1-4, 1-1, 4-2, 4-4 characters; the pictures have equal sizes or not."""
+    outcome = evaluate(config)
+    assert outcome == Outcome(samples=6, reused=0, failed=0)
+    records = _records(config)
+    assert [record["margin"] for record in records[:5]] == [2.0, -3.0, 0.0, 2.0, 0.0]
+    assert [record["preference"] for record in records] == ["a", "b", "tie", "a", "tie", "a"]
+    assert [record["task"] for record in records] == ["T2T"] * 5 + ["T2I"]
+    assert [record["cluster"] for record in records] == ["c0", "c1", "c2", "c3", "c4", "cat"]
+    assert len({record["key"] for record in records}) == 6
+    assert {record["error"] for record in records} == {""}
+    run = json.loads((config.out / "run.json").read_text())
+    assert (run["judge"], run["benchmark"], run["seed"], run["samples"]) == ("longer", "double", 0, 6)
+    assert run["command"] == "omnireward evaluate --judge longer --benchmark double --out report --batch-size 4"
+    assert run["bad_rows"] == []
+
+
+def test_a_finished_run_again_changes_no_byte_and_judges_nothing(
+    world: World, config: EvaluateConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate(config)
+    before = _bytes(config.out)
+    monkeypatch.setattr("omnireward.judges.longer._judge", pytest.fail)
+    assert evaluate(config) == Outcome(samples=6, reused=6, failed=0)
+    assert _bytes(config.out) == before
+
+
+def test_the_same_run_in_another_folder_has_the_same_bytes(
+    world: World, config: EvaluateConfig, tmp_path: Path
+) -> None:
+    other = replace(config, out=tmp_path / "elsewhere" / "report")
+    evaluate(config)
+    evaluate(other)
+    names = {name: data for name, (data, _) in _bytes(config.out).items()}
+    assert names == {name: data for name, (data, _) in _bytes(other.out).items()}
+    assert {"run.json", "judgements.jsonl", "shown.jsonl", "config.yaml"} <= set(names)
+
+
+def test_a_run_that_was_stopped_resumes_where_it_was(
+    world: World, config: EvaluateConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batches of four: the second is stopped, so four of six are kept; the resumed bytes are those of one go."""
+    whole = replace(config, out=tmp_path / "one go" / "report")
+    evaluate(whole)
+    calls: list[Comparison] = []
+    judge = longer._judge
+
+    def stop(comparison: Comparison) -> Judgement:
+        calls.append(comparison)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return judge(comparison)
+
+    monkeypatch.setattr(longer, "_judge", stop)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(config)
+    assert len(_records(config)) == 4
+    assert evaluate(config) == Outcome(samples=6, reused=4, failed=0)
+    assert len(calls) == 5 + 2
+    assert (config.out / "judgements.jsonl").read_bytes() == (whole.out / "judgements.jsonl").read_bytes()
+
+
+def test_missing_media_fail_alone_and_are_tried_again(world: World, config: EvaluateConfig, tmp_path: Path) -> None:
+    cat = tmp_path / "data" / "cat.png"
+    picture = cat.read_bytes()
+    cat.unlink()
+    outcome = evaluate(config)
+    assert (outcome.samples, outcome.failed) == (6, 1)
+    assert "cat.png" in outcome.first_error
+    failure = _records(config)[5]
+    assert failure["margin"] is None
+    assert "cat.png" in failure["error"]
+    shown = [json.loads(line) for line in (config.out / "shown.jsonl").read_text().splitlines()]
+    assert next(s for s in shown if s["index"] == 5)["response_a"][0]["error"]
+
+    before = _bytes(config.out)
+    assert evaluate(config).failed == 1
+    assert _bytes(config.out) == before  # the same failure again is not written again
+
+    cat.write_bytes(picture)
+    assert evaluate(config) == Outcome(samples=6, reused=5, failed=0)
+    records = _records(config)
+    assert len(records) == 6  # the failure is gone, not beside the judgement
+    assert records[5]["margin"] == len(picture) - len(_png(3))
+
+
+def test_changed_media_are_judged_again_and_changed_preferences_are_not(
+    world: World, config: EvaluateConfig, tmp_path: Path
+) -> None:
+    evaluate(config)
+    (tmp_path / "data" / "cat.png").write_bytes(_png(200) + b"longer")
+    world.samples[0] = replace(world.samples[0], preference="tie", groups=("moved",))
+    assert evaluate(config) == Outcome(samples=6, reused=5, failed=0)
+    records = _records(config)
+    assert len(records) == 6
+    assert (records[0]["preference"], records[0]["groups"], records[0]["margin"]) == ("tie", ["moved"], 2.0)
+    assert records[5]["margin"] == len(_png(200)) + 6 - len(_png(3))
+
+
+def test_limit_and_tasks_choose_and_a_higher_limit_extends(world: World, config: EvaluateConfig) -> None:
+    assert evaluate(replace(config, limit=2)).samples == 2
+    assert evaluate(config) == Outcome(samples=6, reused=2, failed=0)
+    with pytest.raises(JournalError, match="4 judgements of samples that are not part of this run"):
+        evaluate(replace(config, limit=2))
+    pictures = replace(config, out=config.out.with_name("pictures"), tasks=("text_to_image",))
+    assert evaluate(pictures).samples == 1
+    assert [record["index"] for record in _records(pictures)] == [5]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [({"judge": "first"}, "its judge is 'longer'"), ({"seed": 7}, "its seed is 0")]
+)
+def test_another_run_in_the_same_folder_is_refused(
+    world: World, config: EvaluateConfig, change: dict[str, Any], named: str
+) -> None:
+    evaluate(config)
+    before = _bytes(config.out)
+    with pytest.raises(JournalError, match=named):
+        evaluate(replace(config, **change))
+    assert _bytes(config.out) == before
+
+
+def test_bad_rows_stop_the_run_before_anything_is_judged_or_are_counted(world: World, config: EvaluateConfig) -> None:
+    world.bad = [BadRowError("rows.json", 3, "criteria_preference", "unknown label 'response3'")]
+    with pytest.raises(BadRowError, match=r"rows\.json, row 3"):
+        evaluate(config)
+    assert not config.out.exists()
+    evaluate(replace(config, skip_bad_rows=True))
+    run = json.loads((config.out / "run.json").read_text())
+    assert run["samples"] == 6
+    assert run["bad_rows"] == [
+        {"file": "rows.json", "row": 3, "field": "criteria_preference", "problem": "unknown label 'response3'"}
+    ]
+
+
+def test_a_few_samples_of_each_task_are_shown_with_media(world: World, config: EvaluateConfig) -> None:
+    evaluate(replace(config, shown=2))
+    shown = [json.loads(line) for line in (config.out / "shown.jsonl").read_text().splitlines()]
+    assert len(shown) == 3  # two of five texts, the one picture
+    assert [s["index"] for s in shown] == sorted(s["index"] for s in shown)
+    picture = shown[-1]["response_a"][0]
+    assert picture["kind"] == "image"
+    assert picture["pictures"][0].startswith("data:image/png;base64,")
+
+
+def test_values_that_cannot_be_meant_are_refused(config: EvaluateConfig) -> None:
+    for change in ({"batch_size": 0}, {"limit": 0}, {"shown": -1}):
+        with pytest.raises(RecipeError, match=f"{next(iter(change))} must be at least"):
+            replace(config, **change)  # type: ignore[arg-type]
+    with pytest.raises(UnknownNameError, match="unknown task 'T2X'"):
+        evaluate(replace(config, benchmark="miniature", tasks=("T2X",)))
+    with pytest.raises(UnknownNameError, match="Did you mean longer"):
+        evaluate(replace(config, judge="longr"))
