@@ -64,8 +64,10 @@ def test_links_are_refused(tmp_path: Path) -> None:
 
 def test_damaged_archives_leave_nothing_behind(tmp_path: Path) -> None:
     whole = bytearray(_zip(tmp_path / "m.zip", {"a.txt": b"some text that is stored"}).read_bytes())
-    whole[36] ^= 0xFF  # inside the file's compressed bytes: the 30-byte header and the 5-byte name come before
-    for content in (bytes(whole), b"not a zip", b""):
+    whole[36] ^= 0xFF  # inside the file's bytes: the 30-byte header and the 5-byte name come before
+    packed = bytearray(_zip(tmp_path / "m.zip", {"a.txt": b"deflated, " * 9}).read_bytes())
+    packed[35] = 0xFF  # the first compressed byte: no such kind of block
+    for content in (bytes(whole), bytes(packed), b"not a zip", b""):
         (tmp_path / "m.zip").write_bytes(content)
         with pytest.raises(SourceError, match="not a readable zip"):
             unpack_zip(tmp_path / "m.zip", tmp_path / "m")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,7 +78,12 @@ def test_starting_loads_no_torch() -> None:
         (["evaluate", "--recipe", "miniature"], "is for 'omnireward train'"),
         (["evaluate", "--recipe"], "--recipe takes one name or file"),
         (["report", "/nowhere"], "/nowhere"),
+        (["report", __file__], "A report is made from a folder"),
         (["data", "show", "minature"], "Did you mean miniature?"),
+        (["data", "show", "miniature", "--limit", "-1"], "limit must be at least 1, not -1"),
+        (["data", "export", "--benchmark", SMALL, "--out", __file__], "test_cli.py"),
+        (["evaluate", "--judge", "longer", "--benchmark", SMALL, "--out", __file__], "Choose another"),
+        (["evaluate", "--judge", "reward:~no-one/x", "--benchmark", SMALL, "--out", "x"], "'~no-one/x'"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_code_2(run: Run, words: list[str], message: str) -> None:
@@ -101,6 +108,17 @@ def test_a_bug_keeps_its_traceback_and_ctrl_c_is_130(run: Run, monkeypatch: pyte
     assert run("env") == (130, "", "stopped.\n")
     monkeypatch.setitem(cli.VERBS, "env", lambda _words: [][0])
     with pytest.raises(IndexError):
+        run("env")
+
+
+def test_a_full_disk_is_no_bug_and_an_odd_system_error_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(number: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setitem(cli.VERBS, "env", lambda _words: fail(errno.ENOSPC))
+    assert run("env") == (2, "", "error: [Errno 28] No space left on device\n")
+    monkeypatch.setitem(cli.VERBS, "env", lambda _words: fail(errno.EBADF))
+    with pytest.raises(OSError, match="Bad file descriptor"):
         run("env")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from omnireward.errors import BadRowError, JournalError, RecipeError, UnknownNameError
+from omnireward.errors import BadRowError, JournalError, RecipeError, SourceError, UnknownNameError
 from omnireward.evaluate import EvaluateConfig, evaluate
 from omnireward.judges import longer
 from omnireward.judging import Outcome
@@ -209,6 +209,40 @@ def test_bad_rows_stop_the_run_before_anything_is_judged_or_are_counted(world: W
     assert run["bad_rows"] == [
         {"file": "rows.json", "row": 3, "field": "criteria_preference", "problem": "unknown label 'response3'"}
     ]
+
+
+def test_nothing_to_judge_is_said_at_once(world: World, config: EvaluateConfig) -> None:
+    with pytest.raises(SourceError, match=r"double holds no sample of the tasks T2V\. Nothing"):
+        evaluate(replace(config, tasks=("T2V",)))
+    world.samples, world.bad = [], [BadRowError("rows.json", 3, "prompt", "is missing")]
+    with pytest.raises(SourceError, match=r"holds no sample; 1 rows cannot be used, the first: rows\.json, row 3"):
+        evaluate(replace(config, skip_bad_rows=True))
+    assert not config.out.exists()
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "[" * 100_000, "\ud800"])
+def test_a_damaged_run_file_can_be_removed_without_losing_judgements(
+    world: World, config: EvaluateConfig, content: str
+) -> None:
+    evaluate(config)
+    path = config.out / "run.json"
+    whole = path.read_bytes()
+    path.write_bytes(content.encode("utf-8", "surrogatepass"))
+    with pytest.raises(JournalError, match=r"Remove this file alone; what judgements\.jsonl holds .* stays"):
+        evaluate(config)
+    path.unlink()
+    assert evaluate(config) == Outcome(samples=6, reused=6, failed=0)
+    assert path.read_bytes() == whole
+
+
+def test_media_larger_than_any_decoder_reads_fail_alone_and_unread(
+    world: World, config: EvaluateConfig, tmp_path: Path
+) -> None:
+    """300 GB that are not on the disk: reading them for the digest would end the whole run."""
+    with (tmp_path / "data" / "cat.png").open("wb") as file:
+        file.truncate(300_000_000_000)
+    assert evaluate(config).failed == 1
+    assert "at most 268,435,456 are read" in _records(config)[5]["error"]
 
 
 def test_a_few_samples_of_each_task_are_shown_with_media(world: World, config: EvaluateConfig) -> None:

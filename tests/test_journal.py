@@ -111,3 +111,21 @@ def test_a_killed_writer_leaves_its_records_and_no_lock(path: Path) -> None:
         acknowledged += [int(line) for line in child.stdout.read().splitlines() if line]
     with Journal(path) as journal:
         assert {str(n) for n in acknowledged} <= {record["key"] for record in journal}
+
+
+def test_a_place_that_cannot_be_written_says_so(path: Path) -> None:
+    path.parent.write_text("a file where the folder should be")
+    with pytest.raises(JournalError, match=r"cannot write to the folder .*new.* Choose another"), Journal(path):
+        pass
+    path.parent.unlink()
+    path.mkdir(parents=True)
+    for _ in range(2):  # the second time, the first must not have kept the lock
+        with pytest.raises(JournalError, match=r"cannot write to .*journal\.jsonl"), Journal(path):
+            pass
+
+
+def test_a_line_nested_too_deeply_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("[" * 100_000 + "\n")
+    with pytest.raises(JournalError, match="line 1"), Journal(path):
+        pass

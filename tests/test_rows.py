@@ -172,8 +172,29 @@ def test_memory_does_not_grow_with_the_parquet_file(tmp_path: Path) -> None:
 def test_text_accepts_text_only() -> None:
     row = Row("f.json", 7, {"a": "x", "empty": "", "null": None, "number": 3, "half": "\ud800"})
     assert (row.text("a"), row.text("empty"), row.optional_text("null"), row.optional_text("gone")) == ("x", "", "", "")
-    for field, problem in (("gone", "is missing; the row has a, "), ("null", "None, not text"), ("number", "3, not")):
+    for field, problem in (("gone", "is missing; the row has 'a', "), ("null", "None, not text"), ("number", "3, not")):
         with pytest.raises(BadRowError, match=rf"f\.json, row 7, field '{field}': .*{problem}"):
             row.text(field)
     with pytest.raises(BadRowError, match="not valid Unicode"):
         row.text("half")
+
+
+def test_a_missing_field_is_reported_at_a_bearable_length() -> None:
+    row = Row("f.json", 0, {"\ud800": 1, **{f"{n}" * 10_000: n for n in range(100)}})
+    with pytest.raises(BadRowError, match=r"the row has '\\ud800', .* and 81 more") as caught:
+        row.text("prompt")
+    assert len(str(caught.value).encode()) < 2_000
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("ns"), pa.timestamp("us")])
+def test_dates_that_python_cannot_hold_are_an_error_that_names_the_file(tmp_path: Path, kind: pa.DataType) -> None:
+    pq.write_table(pa.table({"when": pa.array([2**62 + 1], kind)}), tmp_path / "t.parquet")
+    with pytest.raises(SourceError, match=r"t\.parquet cannot be read on"):
+        _read(tmp_path / "t.parquet")
+
+
+def test_a_damaged_footer_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    whole = _write(tmp_path / "t.parquet", [{"column": "x"}]).read_bytes()
+    (tmp_path / "t.parquet").write_bytes(whole.replace(b"column", b"col\xff\xfen"))
+    with pytest.raises(SourceError, match=r"t\.parquet"):
+        _read(tmp_path / "t.parquet")

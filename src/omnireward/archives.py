@@ -8,10 +8,12 @@ at the end, so a folder that exists is complete, also after a crash or when two 
 from __future__ import annotations
 
 import logging
+import lzma
 import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +53,10 @@ def unpack_zip(archive: Path, into: Path, limits: UnpackLimits | None = None) ->
             entries = _checked(opened, into, limits or UnpackLimits(), by_hand)
             _log.info("unpacking %s (%d files) into %s", archive, len(entries), into)
             _extract(opened, entries, into)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise SourceError(f"{archive} is not a readable zip archive: {error}. Download it again.") from error
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
+        raise SourceError(
+            f"{archive} is not a readable zip archive ({type(error).__name__}: {error}). Download it again."
+        ) from error
     except OSError as error:
         raise SourceError(f"cannot unpack {archive} into {into}: {error}. {by_hand}") from error
     return into

@@ -6,6 +6,7 @@ is turned into flags before parsing (see recipes), so that one parser knows ever
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -57,7 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words[0] not in VERBS:
             raise UnknownNameError(f"unknown verb {words[0]!r}. {plugins.suggest(words[0], sorted(VERBS))}")
         VERBS[words[0]](words[1:])
-    except OmniRewardError as error:
+    except (OmniRewardError, OSError) as error:
+        # A folder that is a file, no permission, a full disk: the system's own words say it best. Others are bugs.
+        if isinstance(error, OSError) and not error.filename and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -222,6 +226,8 @@ def data(words: list[str]) -> None:
         rows = write_omni_rewardbench(samples, config.out, config.form)
         print(f"{rows} rows are in {config.out}.")
     elif isinstance(config, ShowConfig):
+        if config.limit < 1:
+            raise RecipeError(f"limit must be at least 1, not {config.limit}.")
         for sample in islice(read_place(config.kind, config.place, BadRows()), config.limit):
             print(describe(sample), end="\n\n")
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import omnireward
 from omnireward import atomic, gallery, provenance
-from omnireward.errors import JournalError, RecipeError
+from omnireward.errors import JournalError, RecipeError, SourceError
 from omnireward.journal import Journal
 from omnireward.judges import open_judge
 from omnireward.judging import Outcome, entries, judge_all
@@ -69,14 +69,16 @@ def evaluate(config: EvaluateConfig) -> Outcome:
     """Judge a benchmark and write the files that a report is made from.
 
     Raises:
-        UnknownNameError, SourceError, RecipeError: the judge, the benchmark or a task cannot be opened.
+        UnknownNameError, SourceError, RecipeError: the judge, the benchmark or a task cannot be opened; no sample.
         BadRowError: a row cannot be used, and `skip_bad_rows` is off.
-        JournalError: the folder holds another run, or another process is writing to it.
+        JournalError: the folder holds another run, cannot be written to, or another process is writing to it.
     """
     judge = open_judge(config.judge, config.seed)
     # Read once before judging: a bad row or a journal of other data must not come to light after hours of it.
     bad_rows = BadRows(skip=config.skip_bad_rows)
     keys = [entry.key for entry in entries(_numbered(config, bad_rows), judge.fingerprint)]
+    if not keys:
+        raise _nothing(config, bad_rows)
     run = {
         "judge": provenance.portable(config.judge, config.out),
         "benchmark": provenance.portable(config.benchmark, config.out),
@@ -104,7 +106,7 @@ def evaluate(config: EvaluateConfig) -> Outcome:
                 lambda steps: progress.advance(by=steps),
             )
         journal.compact()
-    gallery.write(shelf.samples(), config.out / "shown.jsonl")
+        gallery.write(shelf.samples(), config.out / "shown.jsonl")
     return outcome
 
 
@@ -115,14 +117,27 @@ def _numbered(config: EvaluateConfig, bad_rows: BadRows) -> Iterator[tuple[int, 
     return islice(((index, sample) for index, sample in numbered if sample.task in tasks), config.limit)
 
 
+def _nothing(config: EvaluateConfig, bad_rows: BadRows) -> SourceError:
+    """The error where there is no sample to judge."""
+    said = f"{config.benchmark} holds no sample"
+    if config.tasks:
+        said += f" of the tasks {', '.join(config.tasks)}"
+    if bad_rows.errors:
+        said += f"; {len(bad_rows.errors)} rows cannot be used, the first: {bad_rows.errors[0]}"
+    return SourceError(f"{said} Nothing was judged." if bad_rows.errors else f"{said}. Nothing was judged.")
+
+
 def _claim(path: Path, run: dict[str, Any], journal: Journal, keys: Iterable[str]) -> None:
     """Refuse a folder that holds another run; write down whose it is from now on, before anything is judged."""
     advice = "Choose another --out, or remove the folder to judge anew."
+    mend = f"Remove this file alone; what {journal.path.name} holds is checked without it, and stays."
     if path.is_file():
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise JournalError(f"{path} is not JSON ({error}). {advice}") from error
+        except (ValueError, RecursionError) as error:
+            raise JournalError(f"{path} is not JSON ({error}). {mend}") from error
+        if not isinstance(found, dict):
+            raise JournalError(f"{path} is a {type(found).__name__}, not an object. {mend}")
         for name in ("judge", "benchmark", "seed", "fingerprint"):
             if found.get(name) != run[name]:
                 raise JournalError(

@@ -30,7 +30,8 @@ class Journal:
     A record is a JSON object with a string under ``key``. Use it as a context manager; the lock is held inside.
 
     Raises:
-        JournalError: another process is writing, or a line other than the last is not a record.
+        JournalError: the folder cannot be written to, another process is writing, or a line other than the last is
+            not a record.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,8 +42,11 @@ class Journal:
     def __enter__(self) -> Self:
         # The lock has a file of its own, because `compact` replaces the journal's. It is never removed: removing
         # it while somebody waits for it would hand out two locks.
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = self.path.with_name(f".{self.path.name}.lock").open("a")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = self.path.with_name(f".{self.path.name}.lock").open("a")
+        except OSError as error:
+            raise JournalError(f"cannot write to the folder {self.path.parent}: {error}. Choose another.") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -50,7 +54,11 @@ class Journal:
             raise JournalError(
                 f"{self.path}: another process is writing to it. Wait for it to end, or choose another folder."
             ) from error
-        self._file = self.path.open("a+b")
+        try:
+            self._file = self.path.open("a+b")
+        except OSError as error:
+            self._lock.close()
+            raise JournalError(f"cannot write to {self.path}: {error}. Choose another folder.") from error
         try:
             self._load()
         except JournalError:
@@ -127,7 +135,7 @@ def _line(record: Record) -> bytes:
 def _record(path: Path, number: int, line: bytes) -> Record:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise JournalError(
             f"{path}, line {number}: not JSON ({error}). A kill can tear only the last line, so this file was "
             "changed by other means. Restore it, or remove the line: its work is then done again."

@@ -17,9 +17,13 @@ from itertools import islice
 from omnireward.errors import MediaError, OmniRewardError
 from omnireward.journal import Journal, Record
 from omnireward.judges import Judge
-from omnireward.types import Comparison, Judgement, Sample
+from omnireward.media import Limits
+from omnireward.media.pieces import check_pieces
+from omnireward.types import Comparison, Judgement, Media, Sample
 
 logger = logging.getLogger(__name__)
+
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,11 @@ def _judge_batch(batch: Sequence[Entry], judge: Judge, journal: Journal) -> tupl
 
 def _digest(comparison: Comparison) -> str | Judgement:
     """The digest of what the judge will see, or why it cannot be seen."""
+    prompt = [part for turn in comparison.prompt for part in turn.content]
     try:
+        for part in (*prompt, *comparison.response_a, *comparison.response_b):
+            if isinstance(part, Media):
+                check_pieces(part, _LIMITS)  # the digest reads whole files, and one may be larger than the memory
         return comparison.digest()
     except (OSError, MediaError) as error:
         return Judgement(margin=None, error=f"the media could not be read: {error}")

@@ -17,6 +17,8 @@ from pathlib import Path, PureWindowsPath
 from omnireward.errors import OutsideRootError, SourceError
 from omnireward.rows import Row
 
+_SHOWN = 500  # characters of a refused name that a message repeats; a row may hold millions
+
 
 def confined(root: Path, relative: str) -> Path:
     """The file that a name from untrusted data means below a folder. It need not exist.
@@ -28,7 +30,9 @@ def confined(root: Path, relative: str) -> Path:
     """
     name = PureWindowsPath(relative)  # understands / too, so one check covers the names of both worlds
     if not name.parts or name.drive or name.root or ".." in name.parts or "\0" in relative:
-        raise OutsideRootError(f"{relative!r} is not a path below {root}; only relative paths without '..' are read.")
+        raise OutsideRootError(
+            f"{relative[:_SHOWN]!r} is not a path below {root}; only relative paths without '..' are read."
+        )
     path = root.joinpath(*name.parts)
     real = Path(os.path.realpath(path))
     if not any(real.is_relative_to(home) for home in _homes(root)):

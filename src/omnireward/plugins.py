@@ -39,7 +39,7 @@ def load(folder: str, name: str) -> object:
     known = names(folder)
     if name in known:
         module = importlib.import_module(f"omnireward.{folder}.{name}")
-    elif "." in name and "/" not in name:
+    elif "." in name and "/" not in name and not name.startswith("."):  # importlib takes ".x" as relative
         try:
             module = importlib.import_module(name)
         except ModuleNotFoundError as error:

@@ -10,9 +10,10 @@ A checkpoint records the layout it was trained with (see `prompts`) and refuses 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import cast
 
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from omnireward import __version__, plugins
 from omnireward.backbones import Backbone, BackboneFamily, Prepared, Row, freeze
-from omnireward.errors import CheckpointError, UnreadableMediaError
+from omnireward.errors import CheckpointError, UnknownNameError, UnreadableMediaError
 from omnireward.feature_cache import FeatureCache
 from omnireward.model_card import model_card
 from omnireward.prompts import conversation
@@ -35,11 +36,15 @@ HEAD_KEYS = {"v_head.summary.weight", "v_head.summary.bias"}
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One conversation, ready for the model: its token ids, its media cut for the towers, and their digests."""
+    """One conversation, ready for the model: its token ids, its media cut for the towers, and their digests.
+
+    `kept` holds the embeddings of media that the cache knew, because it may have dropped them before they are used.
+    """
 
     row: Row
     media: tuple[Prepared, ...]
     digests: tuple[str, ...]
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class RewardModel(nn.Module):
@@ -72,17 +77,21 @@ class RewardModel(nn.Module):
         prefixes = tuple(prefix for tower in self._family.towers.values() for prefix in tower)
         return not any(p.requires_grad for name, p in self.backbone.named_parameters() if name.startswith(prefixes))
 
+    @property
+    def towers(self) -> tuple[str, ...]:
+        """The names of the towers that can be frozen."""
+        return tuple(self._family.towers)
+
     def freeze(self, towers: Iterable[str]) -> int:
         """Freeze towers by name; returns how many numbers were frozen.
 
         Raises:
             UnknownNameError: the backbone's family has no such tower.
         """
-        known = self._family.towers
+        known, towers = self._family.towers, tuple(towers)
         for tower in towers:
             if tower not in known:
-                raise plugins.UnknownNameError(f"unknown tower {tower!r}. {plugins.suggest(tower, sorted(known))}")
-        self.features.clear()
+                raise UnknownNameError(f"unknown tower {tower!r}. {plugins.suggest(tower, sorted(known))}")
         return freeze(self.backbone, (prefix for tower in towers for prefix in known[tower]))
 
     def encode(self, comparison: Comparison, side: Side) -> Encoded:
@@ -96,18 +105,25 @@ class RewardModel(nn.Module):
             digests = tuple(part.digest() for part in media)
         except OSError as error:
             raise UnreadableMediaError(f"a media file cannot be read: {error}") from error
-        prepared = tuple(self._prepare(part, digest) for part, digest in zip(media, digests, strict=True))
-        return Encoded(self.backbone.tokenize(turns, prepared), prepared, digests)
-
-    def _prepare(self, media: Media, digest: str) -> Prepared:
-        kept = self.features.get(digest)
-        return kept[0] if kept is not None else self.backbone.prepare(media)
+        kept = {digest: found for digest in digests if (found := self.features.get(digest)) is not None}
+        prepared = tuple(
+            kept[digest][0] if digest in kept else self.backbone.prepare(part)
+            for part, digest in zip(media, digests, strict=True)
+        )
+        row = self.backbone.tokenize(turns, prepared)
+        return Encoded(row, prepared, digests, {digest: embeddings for digest, (_, embeddings) in kept.items()})
 
     def hidden(self, encoded: Sequence[Encoded], padding_side: str = "right") -> Tensor:
-        """Hidden state at the last real token: (rows, hidden)."""
+        """Hidden state at the last real token: (rows, hidden). Rows of like length share a pass, so few pads."""
         embeddings = self._embeddings(encoded)
-        media = [[embeddings[digest] for digest in one.digests] for one in encoded]
-        return cast(Tensor, self.backbone([one.row for one in encoded], media, padding_side=padding_side))
+        order: list[int] = []
+        passes: list[Tensor] = []
+        for group in like_lengths([len(one.row.ids) for one in encoded]):
+            rows = [encoded[i].row for i in group]
+            media = [[embeddings[digest] for digest in encoded[i].digests] for i in group]
+            passes.append(self.backbone(rows, media, padding_side=padding_side))
+            order += group
+        return torch.cat(passes)[torch.tensor(order, device=self.head.weight.device).argsort()]
 
     def forward(self, encoded: Sequence[Encoded], padding_side: str = "right") -> Tensor:
         """Rewards: (rows,) float32."""
@@ -121,14 +137,16 @@ class RewardModel(nn.Module):
         device = self.head.weight.device
         keep = self.towers_frozen
         done: dict[str, Tensor] = {}
-        for digest in wanted:
-            kept = self.features.get(digest) if keep else None
-            if kept is not None:
-                done[digest] = kept[1].to(device)
+        if keep:
+            kept = {digest: embeddings for one in encoded for digest, embeddings in one.kept.items()}
+            kept |= {digest: found[1] for digest in wanted if (found := self.features.get(digest)) is not None}
+            done = {digest: embeddings.to(device) for digest, embeddings in kept.items()}
         missing = [digest for digest in wanted if digest not in done]
         if missing:
             with torch.set_grad_enabled(torch.is_grad_enabled() and not keep):
-                made = self.backbone.encode_media([wanted[digest] for digest in missing])
+                # What is kept is encoded alone: its last bits depend on its company, and a resumed run has another.
+                together = [[digest] for digest in missing] if keep else [missing]
+                made = [each for some in together for each in self.backbone.encode_media([wanted[d] for d in some])]
             for digest, embeddings in zip(missing, made, strict=True):
                 done[digest] = embeddings
                 if keep:
@@ -142,7 +160,7 @@ class RewardModel(nn.Module):
         scored = [torch.empty(0, 2)]
         for start in range(0, len(comparisons), batch_size):
             batch = comparisons[start : start + batch_size]
-            encoded = [self.encode(c, side) for c in batch for side in ("a", "b")]  # type: ignore[arg-type]
+            encoded = [self.encode(c, side) for c in batch for side in ("a", "b")]
             scored.append(self(encoded).view(-1, 2).cpu())
         return torch.cat(scored)
 
@@ -196,6 +214,24 @@ class RewardModel(nn.Module):
         return cls(backbone, family, layout or "natural", head_dropout)
 
 
+def like_lengths(lengths: Sequence[int], waste: float = 0.15) -> list[list[int]]:
+    """Indices in groups of like length: padding a group to its longest adds at most `waste` of its tokens.
+
+    >>> like_lengths([10, 100, 11, 95])
+    [[0, 2], [3, 1]]
+    """
+    groups: list[list[int]] = []
+    total = 0
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups and lengths[i] * (len(groups[-1]) + 1) <= (1 + waste) * (total + lengths[i]):
+            groups[-1].append(i)
+            total += lengths[i]
+        else:
+            groups.append([i])
+            total = lengths[i]
+    return groups
+
+
 def load_backbone(folder: Path) -> tuple[str, Backbone]:
     """The family's plug-in name and the backbone in a folder; a head beside it is not looked at.
 
@@ -203,11 +239,11 @@ def load_backbone(folder: Path) -> tuple[str, Backbone]:
         CheckpointError: no config.json, or a model type that no family answers for.
     """
     try:
-        model_type = json.loads((folder / "config.json").read_text()).get("model_type")
-    except FileNotFoundError:
+        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
+    except (FileNotFoundError, NotADirectoryError):
         there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else "no such folder"
         raise CheckpointError(f"{folder} holds no config.json, so it is no checkpoint. There: {there}.") from None
-    except (json.JSONDecodeError, AttributeError) as error:
+    except (ValueError, AttributeError) as error:
         raise CheckpointError(f"{folder / 'config.json'} is not a JSON object: {error}.") from error
     known: list[str] = []
     for name in plugins.names("backbones"):
@@ -220,10 +256,10 @@ def load_backbone(folder: Path) -> tuple[str, Backbone]:
 
 def _recorded_layout(folder: Path, default: Layout) -> Layout:
     try:
-        layout = json.loads((folder / RECORD).read_text())["layout"]
+        layout = json.loads((folder / RECORD).read_text(encoding="utf-8"))["layout"]
     except FileNotFoundError:
         return default
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder / RECORD} cannot be read: {error!r}.") from error
     if layout not in ("paper", "natural"):
         raise CheckpointError(f"{folder / RECORD} records the layout {layout!r}; known: paper, natural.")
@@ -244,10 +280,12 @@ def _read_head(folder: Path, hidden: int) -> dict[str, Tensor]:
                 f"{folder} has no {HEAD}. Without its head a reward model gives random numbers, so it is refused. "
                 f"Copy the head beside the weights, or train one with: omnireward train --model {folder}"
             )
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    except (SafetensorError, OSError, RuntimeError, UnpicklingError, EOFError) as error:
+        raise CheckpointError(f"{path} cannot be read as tensors: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise CheckpointError(f"{path} must hold named tensors; it holds a {type(found).__name__}.")
     if set(found) != HEAD_KEYS:
-        raise CheckpointError(f"{path} must hold exactly {sorted(HEAD_KEYS)}; it holds {sorted(found)}.")
+        raise CheckpointError(f"{path} must hold exactly {sorted(HEAD_KEYS)}; it holds {sorted(map(str, found))}.")
     if found["v_head.summary.weight"].shape != (1, hidden) or found["v_head.summary.bias"].shape != (1,):
         shapes = {name: tuple(value.shape) for name, value in found.items()}
         raise CheckpointError(f"{path} does not fit a backbone of hidden size {hidden}: {shapes}.")

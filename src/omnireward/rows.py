@@ -11,7 +11,7 @@ import re
 import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import TextIO
 
@@ -25,6 +25,7 @@ MAX_ROW_CHARACTERS = 64 * 2**20  # one JSON row; media are files beside it, so a
 MAX_ROW_GROUP_BYTES = 8 * 2**30  # uncompressed, as the Parquet footer states it; decoding happens a group at a time
 _CHUNK = 2**20
 _PARQUET_BATCH = 16  # rows held at once; a row may hold images
+_NAMED = 20  # fields that a message names
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -40,6 +41,13 @@ class Row:
         """The error for one field of this row."""
         return BadRowError(self.file, self.number, field, problem)
 
+    def missing(self, field: str) -> BadRowError:
+        """The error for a field that is not there."""
+        # Not joined as they are: names of fields are as untrusted as their values, and a row may have very many.
+        names = [reprlib.repr(name) for name in islice(self.fields, _NAMED)]
+        more = f" and {len(self.fields) - _NAMED} more" if len(self.fields) > _NAMED else ""
+        return self.bad(field, f"is missing; the row has {', '.join(names) or 'no fields'}{more}.")
+
     def text(self, field: str) -> str:
         """A field that must be text (it may be empty).
 
@@ -47,7 +55,7 @@ class Row:
             BadRowError: it is missing, not a string, or not valid Unicode.
         """
         if field not in self.fields:
-            raise self.bad(field, f"is missing; the row has {', '.join(self.fields) or 'no fields'}.")
+            raise self.missing(field)
         return self.checked_text(field, self.fields[field])
 
     def optional_text(self, field: str) -> str:
@@ -204,7 +212,7 @@ class _ListReader:
 def _parquet(path: Path, name: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, memory_map=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: a column's name
         raise SourceError(f"{name} is not a readable Parquet file: {error}") from error
 
 
@@ -217,5 +225,6 @@ def _parquet_values(path: Path, name: str) -> Iterator[object]:
         try:
             for batch in file.iter_batches(batch_size=_PARQUET_BATCH, use_threads=False):
                 yield from batch.to_pylist()
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        # ValueError (which UnicodeDecodeError is) and OverflowError: dates that Python has no word for.
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise SourceError(f"{name} cannot be read on: {error}") from error

@@ -191,6 +191,17 @@ def test_counts_are_logged_beside_the_published_ones(tmp_path: Path, caplog: pyt
     assert "T2T: 2 rows, 1 ties (published: 417, 51)" in caplog.text
 
 
+def test_files_named_like_rows_that_nobody_reads_are_not_passed_over(tmp_path: Path) -> None:
+    _json(tmp_path, Task.T2T, {})
+    (tmp_path / "text_to_vidoe_preferences.json").write_text("[]")
+    (tmp_path / "text_to_image_preferences.json").mkdir()
+    with pytest.raises(BadRowError, match=r"text_to_image_preferences\.json, row 0, .* is not a file"):
+        _read(tmp_path)
+    bad_rows = BadRows(skip=True)
+    assert len(_read(tmp_path, bad_rows)) == 1
+    assert "Did you mean text_to_video_preferences.json" in bad_rows.errors[1].problem
+
+
 def test_folder_without_any_task(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"text_to_text_preferences\.json"):
         _read(tmp_path)

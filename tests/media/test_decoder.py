@@ -235,3 +235,53 @@ def test_a_copy_has_the_same_settings_and_no_child() -> None:
 def test_answers_that_an_honest_child_would_not_give(media: Media, header: object) -> None:
     with pytest.raises(ImplausibleAnswerError):
         empty_array_for(header, media, DecodeOptions(), Limits())
+
+
+def _header(encoded: bytes) -> bytes:
+    return len(encoded).to_bytes(4, "big") + encoded
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (_header(b"[" * 60_000), "stopped answering"),
+        (_header(b'{"shape": [1'), "stopped answering"),
+        (b"\xff\xff\xff\xff", "stopped answering"),
+        (_header(b'{"shape": [48, 32, 4], "dtype": "uint8"}'), "file refused"),
+        (_header(b'{"shape": [48, 32, 3], "dtype": "uint8"}') + b"12", "died"),
+    ],
+    ids=["brackets", "no JSON", "4 GB", "shape", "short"],
+)
+def test_a_child_that_was_taken_over_costs_one_medium(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reply: bytes, problem: str
+) -> None:
+    _impostor(tmp_path, monkeypatch, f"os.write(1, {reply!r})\n" + ("" if problem == "died" else "time.sleep(60)"))
+    with Decoder() as decoder, pytest.raises(DecoderCrashError, match=problem):
+        decoder(PICTURE)
+
+
+def test_a_child_that_ends_by_a_signal_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's enumeration of signals has no name for most real-time ones."""
+    _impostor(tmp_path, monkeypatch, "os.kill(os.getpid(), 40)")
+    with Decoder() as decoder, pytest.raises(DecoderCrashError, match="killed by signal 40"):
+        decoder(PICTURE)
+
+
+def test_a_message_of_the_child_is_short_and_can_be_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = _header(b'{"error": "MediaLimitError", "message": "half \\ud800 ' + b"x" * 50_000 + b'"}')
+    _impostor(tmp_path, monkeypatch, f"os.write(1, {answer!r})")
+    with Decoder() as decoder, pytest.raises(MediaLimitError, match=r"half \?") as caught:
+        decoder(PICTURE)
+    assert len(str(caught.value).encode()) == 2_000
+
+
+def _impostor(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a script in the child's place: it says that it is ready, takes the request, and goes on as it likes."""
+    program = folder / "python"
+    ready = _header(b'{"ready": true}')
+    start = f"#!{sys.executable}\nimport os, time\nos.write(1, {ready!r})\nos.read(0, 4)\n"
+    program.write_text(start + script)
+    program.chmod(0o700)
+    monkeypatch.setattr("omnireward.media.child.sys.executable", str(program))

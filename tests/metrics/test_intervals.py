@@ -130,3 +130,8 @@ def test_macro_interval_is_seeded_and_never_of_zero_width() -> None:
     assert macro_interval([([1] * 30, clusters), ([1] * 30, clusters)], seed=4) == wilson_interval(60, 60)
     with pytest.raises(ValueError, match="at least one task"):
         macro_interval([], seed=0)
+
+
+def test_clusters_are_told_apart_by_their_whole_names() -> None:
+    """Two clusters by hand: 1 of 1 and 0 of 1 right, fewer than five, so Wilson's interval of 1 in 2."""
+    assert cluster_interval([1, 0], ["p", "p\0"]) == wilson_interval(1, 2)

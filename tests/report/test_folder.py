@@ -126,3 +126,21 @@ def test_a_bad_record_names_its_field(tmp_path: Path, changes: dict[str, object]
 def test_a_bad_shown_sample_names_its_field(tmp_path: Path, changes: dict[str, object], field: str) -> None:
     with pytest.raises(BadRowError, match=rf"shown\.jsonl, row 0, field '{field}'"):
         read(write(tmp_path, line(), shown={**SHOWN, **changes}))
+
+
+def test_half_a_surrogate_pair_in_any_text_does_not_cost_the_report(tmp_path: Path) -> None:
+    half = "half \ud800"
+    run = {**RUN, "bad_rows": [{"file": half, "row": 1, "field": half, "problem": half}]}
+    changes = {"id": half, "cluster": half, "groups": [half], "rationale": half}
+    write(tmp_path, line(**changes), run=run)
+    (tmp_path / "shown.jsonl").write_text(json.dumps(SHOWN).replace("hi", r"\ud800") + "\n")
+    found = read(tmp_path)
+    assert found.run.bad_rows[0].problem == half
+    assert (found.records[0].id, found.records[0].groups) == (half, (half,))
+    assert found.shown[0].prompt[0].content[0].text.startswith("\ud800")
+
+
+def test_a_file_is_no_folder_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SourceError, match="A report is made from a folder that"):
+        read(tmp_path / "file")

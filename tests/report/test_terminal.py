@@ -42,3 +42,11 @@ def test_markup_in_names_is_text(run: Run, make_record: MakeRecord) -> None:
     text = rendered(replace(run, judge="[red]x[/red]"), [make_record(0, 1.0, "a", groups=("[bold]g",))], width=120)
     assert "[red]x[/red] on miniature" in text
     assert "[bold]g" in text
+
+
+def test_escape_sequences_in_names_do_not_reach_the_terminal(run: Run, make_record: MakeRecord) -> None:
+    named = replace(run, judge="\x1b[2Jjudge", benchmark="half \ud800")
+    text = rendered(named, [make_record(0, 1.0, "a", groups=("\x1b]0;title\x07",))], width=120)
+    assert "\x1b" not in text
+    assert "�[2Jjudge on half �" in text
+    text.encode()

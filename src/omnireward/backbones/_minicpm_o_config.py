@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import Qwen2Config, SiglipVisionConfig, WhisperConfig
 
 from omnireward.errors import CheckpointError
+from omnireward.media import DecodeOptions
 
 MODEL_TYPE = "minicpmo"
 CONFIG_FILE = "config.json"
@@ -182,6 +183,7 @@ class Preprocessing:
         frame_max_slices: crops of a frame, at most.
         frames: frames taken from a video.
         views: rendered views of a mesh.
+        view_size: width and height of a rendered view, pixels.
     """
 
     image_max_pixels: int = 768 * 768
@@ -189,6 +191,7 @@ class Preprocessing:
     frame_max_slices: int = 2
     frames: int = 4
     views: int = 4
+    view_size: int = 256
 
     @classmethod
     def load(cls, folder: Path) -> Preprocessing:
@@ -196,6 +199,10 @@ class Preprocessing:
         path = folder / PREPROCESSING_FILE
         data = read_json(path) if path.exists() else {}
         return _read(cls, _section(data, "preprocessing") if "preprocessing" in data else {}, "preprocessing")
+
+    def decoding(self) -> DecodeOptions:
+        """How media are decoded."""
+        return DecodeOptions(frames=self.frames, views=self.views, view_size=self.view_size)
 
     def to_json(self) -> dict[str, Any]:
         """What `load` reads."""

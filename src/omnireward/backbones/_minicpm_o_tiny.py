@@ -24,13 +24,13 @@ _WORDS = (
 
 
 def tiny_config(vocab_size: int) -> MiniCPMOConfig:
-    """56-pixel views of 4 embeddings, 10 embeddings for a second of sound, 4 decoder layers of 128."""
+    """56-pixel views of 4 embeddings, 10 embeddings for a second of sound, 3 decoder layers of 128."""
     return MiniCPMOConfig(
         language=LanguageConfig(
             vocab_size=vocab_size,
             hidden_size=128,
-            intermediate_size=384,
-            num_hidden_layers=4,
+            intermediate_size=256,
+            num_hidden_layers=3,
             num_attention_heads=4,
             num_key_value_heads=2,
             rope_theta=1_000_000.0,
@@ -46,8 +46,8 @@ def tiny_config(vocab_size: int) -> MiniCPMOConfig:
 
 
 def tiny_preprocessing() -> Preprocessing:
-    """The published limits, but a frame of a video is one view."""
-    return Preprocessing(frame_max_slices=1)
+    """The published limits, but a frame of a video is one view, and meshes are seen from three sides, small."""
+    return Preprocessing(frame_max_slices=1, views=3, view_size=40)
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> str:

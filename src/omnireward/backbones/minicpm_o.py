@@ -37,7 +37,7 @@ from omnireward.backbones._minicpm_o_tiny import tiny_config, tiny_preprocessing
 from omnireward.backbones._minicpm_o_vision import VisionTower, normalise
 from omnireward.backbones._minicpm_o_weights import WeightFiles, dumps, has_layer, write_folder
 from omnireward.errors import CheckpointError, MediaError, PromptError
-from omnireward.media import DecodeOptions, Decoder
+from omnireward.media import Decoder
 from omnireward.types import Media, Turn
 
 Decode = Callable[[Media], NDArray[Any]]
@@ -71,7 +71,7 @@ class MiniCPMO(Backbone):
                 f"{config.language.vocab_size}."
             )
         self.config, self.preprocessing, self._tokenizer = config, preprocessing, tokenizer
-        self.decode = decode or Decoder(DecodeOptions(frames=preprocessing.frames, views=preprocessing.views))
+        self.decode = decode or Decoder(preprocessing.decoding())
         self.hidden_size = config.language.hidden_size
         self._prepare = Preparer(config, preprocessing)
         self.llm = nn.ModuleDict({"model": Qwen2Model(config.language.build())})

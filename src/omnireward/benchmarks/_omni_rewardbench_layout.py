@@ -11,10 +11,12 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from omnireward.errors import SourceError
+from omnireward.plugins import suggest
 from omnireward.types import MediaKind, Modality, Preference, Task
 
 MEDIA_FOLDER = "media_data"
 MEDIA_ARCHIVE = "media_data.zip"
+_ROWS = "_preferences.json"
 LABELS: dict[str, Preference] = {"response1": "a", "response2": "b", "tie": "tie"}
 RESPONSES = ("response1", "response2")
 
@@ -34,7 +36,7 @@ PUBLISHED: dict[Task, tuple[int, int]] = {
 
 def json_name(task: Task) -> str:
     """The file of a task in the JSON form."""
-    return f"{task.value}_preferences.json"
+    return f"{task.value}{_ROWS}"
 
 
 def prompt_medium(task: Task) -> MediaKind | None:
@@ -71,3 +73,13 @@ def find_files(root: Path) -> dict[Task, tuple[Path, ...]]:
         elif (root / json_name(task)).is_file():
             found[task] = (root / json_name(task),)
     return found
+
+
+def strangers(root: Path) -> list[tuple[str, str]]:
+    """Entries named as a task's rows are but read by nobody, as (name, why): a mistyped task must not vanish."""
+    known = [json_name(task) for task in Task]
+    return [
+        (path.name, "is not a file." if path.name in known else f"names no task. {suggest(path.name, known)}")
+        for path in sorted(root.glob(f"*{_ROWS}"))
+        if path.name not in known or not path.is_file()
+    ]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from omnireward.benchmarks._omni_rewardbench_layout import (
     json_name,
     medium,
     prompt_medium,
+    strangers,
 )
 from omnireward.benchmarks._omni_rewardbench_write import Form, write_omni_rewardbench
 from omnireward.errors import BadRowError, SourceError
@@ -60,6 +62,8 @@ def _read(location: str, bad_rows: BadRows) -> Iterator[Sample]:
             f"{root} holds no task of Omni-RewardBench: neither {wanted} nor a .parquet file whose path "
             f"names a task, such as {Task.T2T.value}/test-00000-of-00001.parquet."
         )
+    for name, problem in strangers(root):
+        bad_rows.add(BadRowError(name, 0, "(file)", problem))
     media = _media_files(root, with_media=any(task is not Task.T2T for task in files))
     for task, paths in files.items():
         yield from _task_samples(task, paths, root, media, bad_rows)
@@ -87,7 +91,7 @@ def _task_samples(
 def _sample(row: Row, number: int, task: Task, media: MediaFiles) -> Sample:
     label = row.text("criteria_preference")
     if label not in LABELS:
-        raise row.bad("criteria_preference", f"is {label!r}; known labels are {', '.join(LABELS)}.")
+        raise row.bad("criteria_preference", f"is {reprlib.repr(label)}; known labels are {', '.join(LABELS)}.")
     prompt, kind = row.text("prompt"), prompt_medium(task)
     content: tuple[Part, ...] = (Text(prompt),)
     if kind is not None:
@@ -113,7 +117,7 @@ def _response(row: Row, column: str, task: Task, media: MediaFiles) -> Part:
 
 def _medium(row: Row, column: str, kind: MediaKind, media: MediaFiles) -> Media:
     if column not in row.fields and f"{column}_path" not in row.fields:
-        raise row.bad(column, f"is missing; the row has {', '.join(row.fields) or 'no fields'}.")
+        raise row.missing(column)
     cell = row.fields.get(column)
     if cell is None or cell == {"bytes": None, "path": None}:
         column = f"{column}_path"

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 from omnireward.errors import MediaError, MissingExtraError, PromptError, RecipeError
 from omnireward.judges import Judge, JudgeKind
-from omnireward.types import Comparison, Judgement
+from omnireward.types import Comparison, Judgement, Side
+
+SIDES: tuple[Side, ...] = ("a", "b")
+# Positions that the published backbone was made for. Attention takes time that grows with the square: a text of a few
+# megabytes would hold up all others for hours.
+MOST_TOKENS = 32_768
 
 if TYPE_CHECKING:
     from omnireward.reward_model import Encoded, RewardModel
@@ -32,18 +37,35 @@ class RewardJudge:
 
         judgements: list[Judgement | None] = []
         encoded: list[Encoded] = []
+        places: list[tuple[int, int]] = []  # of the two responses among the encoded
         for comparison in comparisons:
             try:
-                encoded += [self.model.encode(comparison, "a"), self.model.encode(comparison, "b")]
-                judgements.append(None)
+                pair = [_bounded(self.model.encode(comparison, side)) for side in SIDES]
             except (MediaError, PromptError) as error:
-                del encoded[2 * judgements.count(None) :]  # side a may have been added already
                 judgements.append(Judgement(None, error=f"{type(error).__name__}: {error}"))
+            else:
+                first = len(encoded)
+                # Equal responses are scored once: two rows of a batch can differ in the last bits, and a margin of
+                # 1e-7 has a winner where 0 has none.
+                encoded += pair[:1] if _equal(*pair) else pair
+                places.append((first, len(encoded) - 1))
+                judgements.append(None)
         self.model.eval()
         with torch.no_grad():
             rewards = self.model(encoded).tolist() if encoded else []
-        pairs = iter(zip(rewards[::2], rewards[1::2], strict=True))
-        return [judgement or _judgement(*next(pairs)) for judgement in judgements]
+        scored = iter([_judgement(rewards[a], rewards[b]) for a, b in places])
+        return [judgement or next(scored) for judgement in judgements]
+
+
+def _equal(a: Encoded, b: Encoded) -> bool:
+    return a.digests == b.digests and a.row.ids.tolist() == b.row.ids.tolist()
+
+
+def _bounded(encoded: Encoded) -> Encoded:
+    tokens = len(encoded.row.ids)
+    if tokens > MOST_TOKENS:
+        raise PromptError(f"a response with its prompt is {tokens:,} tokens long; at most {MOST_TOKENS:,} are judged.")
+    return encoded
 
 
 def _judgement(a: float, b: float) -> Judgement:
@@ -59,7 +81,10 @@ def _open(argument: str, _seed: int) -> Judge:
         from omnireward.reward_model import RewardModel
     except ImportError as error:
         raise MissingExtraError("the judge `reward`", "train") from error
-    folder = Path(argument)
+    try:
+        folder = Path(argument).expanduser()  # no shell does it behind the colon
+    except RuntimeError as error:  # ~nobody
+        raise RecipeError(f"cannot tell which folder {argument!r} is: {error}") from error
     model = RewardModel.load(folder)
     model.requires_grad_(False)
     return RewardJudge(model, _fingerprint(folder))
@@ -77,11 +102,15 @@ def _fingerprint(folder: Path) -> str:
 
 def _example(folder: Path) -> str:
     """A tiny model with random weights."""
+    import torch
+
     from omnireward.backbones.minicpm_o import BACKBONE
     from omnireward.reward_model import RewardModel
 
     backbone = BACKBONE.tiny(["Tell me about tea.", "It is a drink."], 0)
-    RewardModel(backbone, "minicpm_o", "natural").save(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of the head: the same model each time
+        RewardModel(backbone, "minicpm_o", "natural").save(folder)
     return str(folder)
 
 

@@ -17,6 +17,9 @@ _ERRORS: dict[str, type[MediaError]] = {
 }
 
 
+LONGEST_MESSAGE = 2000  # characters; messages name paths
+
+
 class ImplausibleAnswerError(ValueError):
     """An answer that an honest child would not give. Never leaves this room."""
 
@@ -25,7 +28,7 @@ def error_from(header: Any) -> MediaError | None:
     """The error that an answer carries, if it carries one."""
     match header:
         case {"error": str(name), "message": str(message)} if name in _ERRORS:
-            return _ERRORS[name](message)
+            return _ERRORS[name](message[:LONGEST_MESSAGE].encode("utf-8", "replace").decode())
     return None
 
 

@@ -25,6 +25,7 @@ _START_SECONDS = 60.0  # importing the decoding libraries, on a busy machine wit
 
 # What the child gets of the environment: enough to find its libraries, and none of the keys that others keep there.
 _ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TMPDIR")
+_SIGNALS = {known.value: known.name for known in signal.Signals}
 
 
 class Child:
@@ -118,7 +119,8 @@ class Child:
         if code == -signal.SIGXCPU:
             return f"it used more than {self._limits.cpu_seconds} s of processor time (Limits.cpu_seconds)"
         if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
+            # Not signal.Signals(-code), which knows no name for most real-time signals and raises.
+            return f"killed by {_SIGNALS.get(-code, f'signal {-code}')}"
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         last = lines[-1] if lines else f"exit status {code}"

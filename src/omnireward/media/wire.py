@@ -42,7 +42,7 @@ def receive_header(file: int, deadline: float | None, largest: int = _LARGEST_HE
     Raises:
         TimeoutError: the deadline passed.
         EOFError: the other side is gone.
-        ValueError: not JSON, or larger than `largest` bytes.
+        ValueError: not JSON, nested too deeply to be read, or larger than `largest` bytes.
     """
     length = bytearray(_LENGTH_BYTES)
     receive_into(file, memoryview(length), deadline)
@@ -51,7 +51,10 @@ def receive_header(file: int, deadline: float | None, largest: int = _LARGEST_HE
         raise ValueError(f"a header of {size} bytes")
     encoded = bytearray(size)
     receive_into(file, memoryview(encoded), deadline)
-    return json.loads(encoded)
+    try:
+        return json.loads(encoded)
+    except RecursionError as error:  # 60,000 opening brackets fit into an answer
+        raise ValueError("a header that is nested too deeply") from error
 
 
 def receive_into(file: int, target: memoryview, deadline: float | None) -> None:

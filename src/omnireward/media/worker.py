@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from omnireward.errors import MediaLimitError, UnreadableMediaError
+from omnireward.media.answers import LONGEST_MESSAGE
 from omnireward.media.dispatch import decode
 from omnireward.media.limits import DecodeOptions, Limits
 from omnireward.media.wire import receive_header, receive_into, send
@@ -44,7 +45,7 @@ def main(settings: str) -> None:
         try:
             array = np.ascontiguousarray(decode(media, options, limits))
         except (MediaLimitError, UnreadableMediaError) as error:
-            send(answers, {"error": type(error).__name__, "message": str(error)[:2000]}, [], None)
+            send(answers, {"error": type(error).__name__, "message": str(error)[:LONGEST_MESSAGE]}, [], None)
         else:
             send(answers, {"shape": array.shape, "dtype": array.dtype.name}, [array.data.cast("B")], None)
 

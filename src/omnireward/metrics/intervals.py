@@ -153,7 +153,10 @@ def _cluster_sums(values: ArrayLike, clusters: Sequence[str]) -> tuple[NDArray[n
     numbers = np.asarray(values, dtype=np.int64)
     if not len(numbers) or len(numbers) != len(clusters):
         raise ValueError(f"needs one cluster for each value, and a value; given {len(numbers)} and {len(clusters)}.")
-    names, member = np.unique(np.asarray(clusters), return_inverse=True)
-    sums = np.zeros(len(names), dtype=np.int64)
+    # Sorted, so that the order of the samples changes no resample. Not by an array of names: numpy gives each name the
+    # room of the longest, and drops NULs at their ends.
+    number_of = {name: number for number, name in enumerate(sorted(set(clusters)))}
+    member = np.array([number_of[name] for name in clusters])
+    sums = np.zeros(len(number_of), dtype=np.int64)
     np.add.at(sums, member, numbers)
-    return sums, np.bincount(member, minlength=len(names)).astype(np.int64)
+    return sums, np.bincount(member, minlength=len(number_of)).astype(np.int64)

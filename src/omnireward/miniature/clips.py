@@ -89,5 +89,5 @@ def clip_item(c: Clip, wanted_colour: str | None = None) -> Item:
     }
     if wanted_colour is not None:
         truth["match"] = float(c.colour == wanted_colour)
-        truth["general"] = (2 * truth["match"] + 1 - c.flicker) / 3
+        truth["general"] = (truth["match"] + 2 * (1 - c.flicker)) / 3
     return Item(Media("video", mp4(frames(c), FPS)), truth, clip_labels(c))

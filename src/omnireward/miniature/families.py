@@ -19,14 +19,13 @@ TEMPLATES: dict[Wording, tuple[str, ...]] = {
     "seen": (
         "The {noun} should {phrase}.",
         "It must {phrase}.",
-        "For me the better {noun} has to {phrase}.",
+        "The better {noun} has to {phrase}.",
         "What counts: it should {phrase}.",
         "I want the {noun} to {phrase}.",
-        "Please choose by this: the {noun} must {phrase}.",
     ),
     "unseen": (
-        "What counts for me: the {noun} must {phrase}.",
-        "I want it to {phrase}, please.",
+        "What counts: the {noun} must {phrase}.",
+        "I want it to {phrase}.",
         "The better {noun} should {phrase}.",
     ),
 }
@@ -40,7 +39,7 @@ NOUNS: dict[Task, str] = {
     Task.T2V: "clip",
     Task.T2A: "sound",
     Task.T23D: "object",
-    Task.TI2I: "edited picture",
+    Task.TI2I: "edit",
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,17 +12,22 @@ from omnireward.miniature.items import COLOURS, Item, Split, draw_for, one_of
 from omnireward.miniature.pictures import PLACES, SHAPES, Picture, draw_picture, picture_item
 from omnireward.miniature.solids import Solid, draw_solid, solid_item
 from omnireward.miniature.sounds import COUNTS, PITCHES, TIMBRES, Sound, draw_sound, sound_item
-from omnireward.miniature.texts import TOPICS, Manner, answer_item, draw_manner
+from omnireward.miniature.texts import TOPICS, answer_item, draw_manner
 from omnireward.types import Part, Task, Text
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is asked (`prompt`, in reading order) and two items that respond to it."""
+    """What is asked (`prompt`, in reading order) and two items that respond to it.
+
+    `labels` is what can be read from the prompt alone, such as the colour asked for; `shown` is its medium, if any.
+    """
 
     prompt: tuple[Part, ...]
     a: Item
     b: Item
+    labels: Mapping[str, float]
+    shown: Item | None = None
 
 
 def draw_pair(task: Task, split: Split, rng: np.random.Generator) -> Pair:
@@ -34,24 +39,20 @@ def _t2t(split: Split, rng: np.random.Generator) -> Pair:
     topic = one_of(rng, TOPICS)
 
     def answer() -> Item:
-        named = topic if rng.random() < 0.6 else one_of(rng, TOPICS)
+        named = _often(rng, topic, TOPICS)
         manner = draw_for(split, rng, draw_manner)
-        lead = one_of(rng, ("Here is something about {}.", "This is about {}.", "I can tell you of {}."))
-        item = answer_item(manner, (lead.format(named),), {"topic": float(named == topic)})
-        # Without a criterion people want the topic first, then a reason.
-        return replace(item, truth={**item.truth, "general": (2 * item.truth["topic"] + item.truth["reason"]) / 3})
+        lead = one_of(rng, ("This is about {}.", "Here is some {}.", "On {}:"))
+        item = answer_item(manner, lead.format(named), {"topic": named}, {"topic": topic})
+        # Without a criterion people want a reason first, then the topic.
+        return replace(item, truth={**item.truth, "general": (item.truth["topic"] + 2 * item.truth["reason"]) / 3})
 
-    ask = one_of(rng, ("Tell me about {}.", "What do you know about {}?", "Write about {}."))
-    return Pair((Text(ask.format(topic)),), answer(), answer())
+    ask = one_of(rng, ("Tell me about {}.", "What is {}?", "Write about {}."))
+    return Pair((Text(ask.format(topic)),), answer(), answer(), {f"wants topic {topic}": 1.0})
 
 
-def _claims(rng: np.random.Generator, right: dict[str, str], choices: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """What an answer claims: each fact true with probability 1/2, else another of its choices."""
-    claims = {}
-    for name, value in right.items():
-        others = tuple(c for c in choices[name] if c != value)
-        claims[name] = value if rng.random() < 0.5 else one_of(rng, others)
-    return claims
+def _often(rng: np.random.Generator, wanted: str, choices: Iterable[str]) -> str:
+    """The wanted value half of the time, else another."""
+    return wanted if rng.random() < 0.5 else one_of(rng, tuple(c for c in choices if c != wanted))
 
 
 def _grounded(
@@ -59,46 +60,46 @@ def _grounded(
     rng: np.random.Generator,
     shown: Item,
     ask: str,
-    right: dict[str, str],
-    choices: dict[str, tuple[str, ...]],
+    right: Mapping[str, str],
+    choices: Mapping[str, Iterable[str]],
     say: tuple[str, ...],
 ) -> Pair:
-    def answer() -> Item:
-        claims = _claims(rng, right, choices)
-        manner: Manner = draw_for(split, rng, draw_manner)
-        facts = one_of(rng, say).format(**claims)
-        return answer_item(manner, (facts,), {name: float(claims[name] == right[name]) for name in right})
+    """Two answers about a medium, each fact of each true with probability 1/2."""
 
-    return Pair((shown.part, Text(ask)), answer(), answer())
+    def answer() -> Item:
+        claims = {kind: _often(rng, value, choices[kind]) for kind, value in right.items()}
+        return answer_item(draw_for(split, rng, draw_manner), one_of(rng, say).format(**claims), claims, right)
+
+    labels = {f"wants {kind} {value}": 1.0 for kind, value in right.items()}
+    return Pair((shown.part, Text(ask)), answer(), answer(), labels, shown)
 
 
 def _ti2t(split: Split, rng: np.random.Generator) -> Pair:
     p = draw_for(split, rng, draw_picture)
     right = {"colour": p.colour, "shape": p.shape, "place": p.place}
-    choices = {"colour": tuple(COLOURS), "shape": SHAPES, "place": PLACES}
+    choices = {"colour": COLOURS, "shape": SHAPES, "place": PLACES}
     say = ("A {colour} {shape} on the {place}.", "I see a {colour} {shape}, {place}.")
-    return _grounded(split, rng, picture_item(p), "What is in the picture?", right, choices, say)
+    return _grounded(split, rng, picture_item(p), "What is seen?", right, choices, say)
 
 
 def _tv2t(split: Split, rng: np.random.Generator) -> Pair:
     c = draw_for(split, rng, draw_clip)
     right = {"colour": c.colour, "shape": c.shape, "motion": c.direction}
-    choices = {"colour": tuple(COLOURS), "shape": SHAPES, "motion": DIRECTIONS}
+    choices = {"colour": COLOURS, "shape": SHAPES, "motion": DIRECTIONS}
     say = ("A {colour} {shape} moves {motion}.", "The {colour} {shape} goes {motion}.")
-    return _grounded(split, rng, clip_item(c), "What happens in the clip?", right, choices, say)
+    return _grounded(split, rng, clip_item(c), "What happens?", right, choices, say)
 
 
 def _ta2t(split: Split, rng: np.random.Generator) -> Pair:
     s = draw_for(split, rng, draw_sound)
     right = {"pitch": s.pitch, "tone": s.timbre, "count": COUNTS[s.beeps - 1]}
-    choices = {"pitch": tuple(PITCHES), "tone": TIMBRES, "count": COUNTS}
-    say = ("I hear {count} beep, {pitch} and {tone}.", "It is a {pitch} {tone} sound, {count} beep.")
-    return _grounded(split, rng, sound_item(s), "What do you hear?", right, choices, say)
+    choices = {"pitch": PITCHES, "tone": TIMBRES, "count": COUNTS}
+    say = ("I hear {count} {pitch} {tone} beep.", "A {pitch} {tone} sound, {count} beep.")
+    return _grounded(split, rng, sound_item(s), "What is heard?", right, choices, say)
 
 
-def _often(rng: np.random.Generator, wanted: str, choices: tuple[str, ...]) -> str:
-    """The wanted value half of the time, else another."""
-    return wanted if rng.random() < 0.5 else one_of(rng, tuple(c for c in choices if c != wanted))
+def _wants(colour: str) -> dict[str, float]:
+    return {f"wants colour {colour}": 1.0}
 
 
 def _t2i(split: Split, rng: np.random.Generator) -> Pair:
@@ -106,11 +107,11 @@ def _t2i(split: Split, rng: np.random.Generator) -> Pair:
 
     def response() -> Item:
         def draw(r: np.random.Generator) -> Picture:
-            return replace(draw_picture(r), colour=_often(r, colour, tuple(COLOURS)), shape=shape)
+            return replace(draw_picture(r), colour=_often(r, colour, COLOURS), shape=shape)
 
         return picture_item(draw_for(split, rng, draw), colour)
 
-    return Pair((Text(f"Draw one {colour} {shape}."),), response(), response())
+    return Pair((Text(f"Draw one {colour} {shape}."),), response(), response(), _wants(colour))
 
 
 def _ti2i(split: Split, rng: np.random.Generator) -> Pair:
@@ -121,14 +122,15 @@ def _ti2i(split: Split, rng: np.random.Generator) -> Pair:
         def draw(r: np.random.Generator) -> Picture:
             edited = replace(draw_picture(r), shape=source.shape, place=source.place, filled=source.filled)
             light = source.light if r.random() < 0.5 else edited.light
-            return replace(edited, colour=_often(r, colour, tuple(COLOURS)), light=light)
+            return replace(edited, colour=_often(r, colour, COLOURS), light=light)
 
         edit = draw_for(split, rng, draw)
         item = picture_item(edit, colour)
         return replace(item, truth={**item.truth, "kept": float(edit.light == source.light)})
 
     ask = Text(f"Make the {source.shape} {colour}.")
-    return Pair((picture_item(source).part, ask), response(), response())
+    shown = picture_item(source)
+    return Pair((shown.part, ask), response(), response(), _wants(colour), shown)
 
 
 def _t2v(split: Split, rng: np.random.Generator) -> Pair:
@@ -136,11 +138,11 @@ def _t2v(split: Split, rng: np.random.Generator) -> Pair:
 
     def response() -> Item:
         def draw(r: np.random.Generator) -> Clip:
-            return replace(draw_clip(r), colour=_often(r, colour, tuple(COLOURS)), shape=shape)
+            return replace(draw_clip(r), colour=_often(r, colour, COLOURS), shape=shape)
 
         return clip_item(draw_for(split, rng, draw), colour)
 
-    return Pair((Text(f"Film one {colour} {shape} that moves."),), response(), response())
+    return Pair((Text(f"Film one {colour} {shape}."),), response(), response(), _wants(colour))
 
 
 def _t2a(split: Split, rng: np.random.Generator) -> Pair:
@@ -148,11 +150,11 @@ def _t2a(split: Split, rng: np.random.Generator) -> Pair:
 
     def response() -> Item:
         def draw(r: np.random.Generator) -> Sound:
-            return replace(draw_sound(r), pitch=_often(r, pitch, tuple(PITCHES)))
+            return replace(draw_sound(r), pitch=_often(r, pitch, PITCHES))
 
         return sound_item(draw_for(split, rng, draw), pitch)
 
-    return Pair((Text(f"Play one {pitch} beep."),), response(), response())
+    return Pair((Text(f"Play one {pitch} beep."),), response(), response(), {f"wants pitch {pitch}": 1.0})
 
 
 def _t23d(split: Split, rng: np.random.Generator) -> Pair:
@@ -160,11 +162,11 @@ def _t23d(split: Split, rng: np.random.Generator) -> Pair:
 
     def response() -> Item:
         def draw(r: np.random.Generator) -> Solid:
-            return replace(draw_solid(r), colour=_often(r, colour, tuple(COLOURS)))
+            return replace(draw_solid(r), colour=_often(r, colour, COLOURS))
 
         return solid_item(draw_for(split, rng, draw), colour)
 
-    return Pair((Text(f"Build one {colour} object."),), response(), response())
+    return Pair((Text(f"Build one {colour} object."),), response(), response(), _wants(colour))
 
 
 _MAKERS: dict[Task, Callable[[Split, np.random.Generator], Pair]] = {

@@ -120,5 +120,5 @@ def picture_item(p: Picture, wanted_colour: str | None = None) -> Item:
     }
     if wanted_colour is not None:
         truth["match"] = float(p.colour == wanted_colour)
-        truth["general"] = (2 * truth["match"] + 1 - p.grain) / 3
+        truth["general"] = (truth["match"] + 2 * (1 - p.grain)) / 3
     return Item(Media("image", png(pixels(p))), truth, picture_labels(p))

@@ -111,6 +111,6 @@ def solid_item(s: Solid, wanted_colour: str) -> Item:
         "round": float(s.form in ("ball", "cone", "cylinder")),
         "warm": float(s.colour in WARM),
         "match": match,
-        "general": (2 * match + 1 - s.torn) / 3,
+        "general": (match + 2 * (1 - s.torn)) / 3,
     }
     return Item(Media("mesh", glb(s)), truth, solid_labels(s))

@@ -83,5 +83,5 @@ def sound_item(s: Sound, wanted_pitch: str | None = None) -> Item:
     }
     if wanted_pitch is not None:
         truth["match"] = float(s.pitch == wanted_pitch)
-        truth["general"] = (2 * truth["match"] + 1 - s.hiss) / 3
+        truth["general"] = (truth["match"] + 2 * (1 - s.hiss)) / 3
     return Item(Media("audio", wav(samples(s), RATE)), truth, sound_labels(s))

@@ -6,6 +6,7 @@ sentences vary, so that texts differ even where their truth is the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,21 +14,17 @@ import numpy as np
 from omnireward.miniature.items import Item, level, one_of
 from omnireward.types import Text
 
-TOPICS = (
-    "tea", "rain", "trains", "bread", "chess", "cats", "music", "snow", "bees", "books", "salt", "rivers",
-    "clocks", "stars", "gardens", "bicycles", "cheese", "boats", "maps", "honey",
-)  # fmt: skip
+TOPICS = ("tea", "rain", "trains", "bread", "chess", "cats", "music", "snow", "bees", "books", "salt", "rivers")
 DETAILS = (
-    "People like it.", "It is easy to find.", "Many families keep some.", "Old stories speak of it.",
-    "It looks best at dawn.", "You learn it at school.", "It has changed a little.", "The market has some.",
-    "It is part of most days.", "The village has its own.",
+    "People like it.", "It is easy to find.", "Families keep some.", "Old stories tell of it.", "It is best at dawn.",
+    "Schools teach it.", "It has changed.", "Markets have some.", "It is common.", "Villages love it.",
 )  # fmt: skip
-POLITE = ("Thank you for asking.", "With pleasure, dear friend.", "Thank you kindly.")
-CAUTIOUS = ("Perhaps I am wrong.", "I am not quite sure.", "Maybe this is not certain.")
-CHEERFUL = ("What a joy!", "How wonderful!", "That is great fun!")
-NUMBERS = ("It takes {n} minutes.", "There are {n} kinds.", "About {n} are known.")
-REASONS = ("That is because of the weather.", "The reason is the wind.", "It is so because people need it.")
-EXAMPLES = ("For example, a small farm.", "Take the old mill as an example.", "One example is the harbour.")
+POLITE = ("Thank you.", "With pleasure.", "Kind regards.")
+CAUTIOUS = ("Perhaps not.", "I am unsure.", "Maybe so.")
+CHEERFUL = ("What joy!", "Wonderful!", "Great fun!")
+NUMBERS = ("It takes {n} minutes.", "There are {n}.", "I count {n}.")
+REASONS = ("Because of the wind.", "The reason is need.", "Because people care.")
+EXAMPLES = ("For example, a farm.", "Take a mill.", "Say, a harbour.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Manner:
 
 def draw_manner(rng: np.random.Generator) -> Manner:
     """A manner with every attribute drawn at random."""
-    return Manner(level(rng, 3), *(bool(rng.random() < 0.4) for _ in range(6)), order=int(rng.integers(2**31)))
+    return Manner(level(rng, 3), *(bool(rng.random() < 0.35) for _ in range(6)), order=int(rng.integers(2**31)))
 
 
 def write(manner: Manner, facts: tuple[str, ...]) -> str:
@@ -68,9 +65,16 @@ def write(manner: Manner, facts: tuple[str, ...]) -> str:
     return " ".join([*opening, *facts, *extras])
 
 
-def answer_item(manner: Manner, facts: tuple[str, ...], facts_right: dict[str, float]) -> Item:
-    """An answer as an item. `facts_right` says for each kind of fact whether the answer has it right (1) or not (0)."""
-    truth = {
+def answer_item(manner: Manner, facts: str, claims: Mapping[str, str], right: Mapping[str, str]) -> Item:
+    """An answer as an item.
+
+    Args:
+        manner: how it is written.
+        facts: its facts in words.
+        claims: what it claims, by kind of fact.
+        right: what is true; the general preference is the share of true claims.
+    """
+    manners = {
         "detail": manner.detail,
         "polite": float(manner.polite),
         "cautious": float(manner.cautious),
@@ -78,8 +82,8 @@ def answer_item(manner: Manner, facts: tuple[str, ...], facts_right: dict[str, f
         "numbers": float(manner.numbers),
         "reason": float(manner.reason),
         "example": float(manner.example),
-        **facts_right,
     }
-    right = list(facts_right.values())
-    truth["general"] = sum(right) / len(right)
-    return Item(Text(write(manner, facts)), truth)
+    facts_right = {kind: float(claims[kind] == value) for kind, value in right.items()}
+    general = sum(facts_right.values()) / len(facts_right)
+    labels = {**manners, **{f"says {kind} {value}": 1.0 for kind, value in claims.items()}}
+    return Item(Text(write(manner, (facts,))), {**manners, **facts_right, "general": general}, labels)

@@ -14,7 +14,7 @@ import numpy as np
 
 from omnireward.errors import RecipeError
 from omnireward.miniature.families import FAMILIES, Family, Wording
-from omnireward.miniature.items import Item, Split, one_of
+from omnireward.miniature.items import Split, one_of
 from omnireward.miniature.pairs import Pair, draw_pair
 from omnireward.plugins import suggest
 from omnireward.types import Comparison, Preference, Sample, Task, Turn
@@ -33,7 +33,7 @@ class World:
         families: ``trained`` asks about the families that training uses, ``unseen`` about those held out from it.
     """
 
-    pairs: int = 40
+    pairs: int = 250
     seed: int = 0
     families: str = "trained"
 
@@ -60,19 +60,23 @@ class World:
         return cls(**values)
 
 
+def pairs(world: World, split: Split) -> Iterator[tuple[Task, int, Pair, np.random.Generator]]:
+    """Task, number, pair, and the generator that goes on from it; task after task in turn."""
+    for number in range(world.pairs):
+        for index, task in enumerate(Task):
+            rng = np.random.default_rng([world.seed, 0 if split == "train" else 1, index, number])
+            yield task, number, draw_pair(task, split, rng), rng
+
+
 def samples(world: World, split: Split) -> Iterator[Sample]:
     """The samples of one split, task after task in turn, so that the first N hold every task.
 
     Training uses the seen wordings only; the test split uses seen and unseen ones in equal shares.
     """
-    for number in range(world.pairs):
-        for index, task in enumerate(Task):
-            rng = np.random.default_rng([world.seed, 0 if split == "train" else 1, index, number])
-            pair = draw_pair(task, split, rng)
-            cluster = f"{task.short}-{number}"
-            for ask, (family, direction) in enumerate(_questions(world, task, pair, rng)):
-                wording: Wording = "seen" if split == "train" or rng.random() < 0.5 else "unseen"
-                yield _sample(task, pair, family, direction, wording, cluster, ask, rng)
+    for task, number, pair, rng in pairs(world, split):
+        for ask, (family, direction) in enumerate(_questions(world, task, pair, rng)):
+            wording: Wording = "seen" if split == "train" or rng.random() < 0.5 else "unseen"
+            yield _sample(task, pair, family, direction, wording, f"{task.short}-{number}", ask, rng)
 
 
 def _questions(world: World, task: Task, pair: Pair, rng: np.random.Generator) -> list[tuple[Family | None, int]]:
@@ -135,11 +139,3 @@ def _shift(pair: Pair, gap: float) -> tuple[str, ...]:
     if abs(general) <= TOLERANCE or abs(gap) <= TOLERANCE:
         return ()
     return ("invariant",) if (general > 0) == (gap > 0) else ("shifted",)
-
-
-def items(split: Split, seed: int, count: int) -> Iterator[Item]:
-    """Media items with labels, kinds in turn: what towers are taught on before any preference is seen."""
-    media_tasks = (Task.T2I, Task.T2V, Task.T2A, Task.T23D)
-    for number in range(count):
-        rng = np.random.default_rng([seed, 2, number])
-        yield draw_pair(media_tasks[number % len(media_tasks)], split, rng).a

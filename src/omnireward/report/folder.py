@@ -1,7 +1,8 @@
 """The folder of a run, read strictly: run.json, judgements.jsonl and shown.jsonl.
 
 Judging may have been killed and resumed, so two things in judgements.jsonl are no errors: a last line without its line
-break is work that never finished, and a later line under the same key supersedes the earlier one (a retry).
+break is work that never finished, and a later line under the same key supersedes the earlier one (a retry). And texts
+may hold half a surrogate pair, which JSON can spell: one such text must not cost the report of a thousand others.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def read(folder: Path) -> RunFolder:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise SourceError(
             f"{path} does not exist. A report is made from a folder that `omnireward evaluate --out` wrote."
         ) from error
@@ -74,50 +75,50 @@ def _rows(path: Path) -> Iterator[Row]:
 
 def _run(row: Row) -> Run:
     return Run(
-        judge=row.text("judge"),
-        benchmark=row.text("benchmark"),
-        command=row.text("command"),
+        judge=_text_of(row, "judge"),
+        benchmark=_text_of(row, "benchmark"),
+        command=_text_of(row, "command"),
         seed=_whole(row, "seed"),
         samples=_whole(row, "samples"),
         bad_rows=_each(row, "bad_rows", _bad_row),
-        version=row.optional_text("version"),
+        version=_optional(row, "version"),
     )
 
 
 def _bad_row(row: Row) -> BadRow:
-    return BadRow(row.text("file"), _whole(row, "row"), row.text("field"), row.text("problem"))
+    return BadRow(_text_of(row, "file"), _whole(row, "row"), _text_of(row, "field"), _text_of(row, "problem"))
 
 
 def _record(row: Row) -> Record:
-    margin, error = row.fields.get("margin"), row.optional_text("error")
+    margin, error = row.fields.get("margin"), _optional(row, "error")
     if margin is not None and error:
         raise row.bad("margin", f"is {margin} beside an error ({error}); a failure has no margin.")
     rewards, probabilities = _numbers(row, "rewards", 2), _numbers(row, "probabilities", 3)
     return Record(
-        key=row.text("key"),
+        key=_text_of(row, "key"),
         index=_whole(row, "index"),
-        id=row.text("id"),
+        id=_text_of(row, "id"),
         task=_task(row),
-        cluster=row.text("cluster"),
-        groups=tuple(row.checked_text("groups", group) for group in _list(row, "groups")),
+        cluster=_text_of(row, "cluster"),
+        groups=_texts(row, "groups"),
         preference=_preference(row),
         margin=None if margin is None else _number(row, "margin", margin),
         rewards=None if rewards is None else (rewards[0], rewards[1]),
         probabilities=None if probabilities is None else (probabilities[0], probabilities[1], probabilities[2]),
-        rationale=row.optional_text("rationale"),
+        rationale=_optional(row, "rationale"),
         error=error,
     )
 
 
 def _task(row: Row) -> Task:
     try:
-        return Task.parse(row.text("task"))
+        return Task.parse(_text_of(row, "task"))
     except UnknownNameError as error:
         raise row.bad("task", str(error)) from error
 
 
 def _preference(row: Row) -> Preference:
-    value = row.text("preference")
+    value = _text_of(row, "preference")
     if value not in get_args(Preference):
         raise row.bad("preference", f"is {value!r}. Known: {', '.join(get_args(Preference))}.")
     return cast(Preference, value)
@@ -126,24 +127,24 @@ def _preference(row: Row) -> Preference:
 def _shown(row: Row) -> Shown:
     return Shown(
         index=_whole(row, "index"),
-        criterion=row.text("criterion"),
-        prompt=_each(row, "prompt", lambda turn: ShownTurn(turn.text("role"), _each(turn, "content", _part))),
+        criterion=_text_of(row, "criterion"),
+        prompt=_each(row, "prompt", lambda turn: ShownTurn(_text_of(turn, "role"), _each(turn, "content", _part))),
         response_a=_each(row, "response_a", _part),
         response_b=_each(row, "response_b", _part),
     )
 
 
 def _part(row: Row) -> ShownPart:
-    kind = row.text("kind")
+    kind = _text_of(row, "kind")
     if kind not in get_args(ShownKind):
         raise row.bad("kind", f"is {kind!r}. Known: {', '.join(get_args(ShownKind))}.")
     if kind == "text":
-        return ShownPart("text", text=row.text("text"))
+        return ShownPart("text", text=_text_of(row, "text"))
     return ShownPart(
         cast(ShownKind, kind),
-        pictures=tuple(row.checked_text("pictures", picture) for picture in _list(row, "pictures")),
-        media=row.optional_text("media"),
-        error=row.optional_text("error"),
+        pictures=_texts(row, "pictures"),
+        media=_optional(row, "media"),
+        error=_optional(row, "error"),
     )
 
 
@@ -155,6 +156,27 @@ def _each(row: Row, field: str, make: Callable[[Row], _T]) -> tuple[_T, ...]:
             raise row.bad(field, f"holds {type(item).__name__}; it is a list of objects.")
         inner.append(make(Row(row.file, row.number, item)))
     return tuple(inner)
+
+
+def _text_of(row: Row, field: str) -> str:
+    if field not in row.fields:
+        raise row.missing(field)
+    return _checked(row, field, row.fields[field])
+
+
+def _optional(row: Row, field: str) -> str:
+    value = row.fields.get(field)
+    return "" if value is None else _checked(row, field, value)
+
+
+def _texts(row: Row, field: str) -> tuple[str, ...]:
+    return tuple(_checked(row, field, item) for item in _list(row, field))
+
+
+def _checked(row: Row, field: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise row.bad(field, f"is {type(value).__name__}, not text.")
+    return value
 
 
 def _list(row: Row, field: str) -> list[object]:

@@ -1,4 +1,4 @@
-"""The report in a terminal: what it says, then the tables. Names from data are shown as plain text, never as markup."""
+"""The report in a terminal: what it says, then the tables. Names from data are neither markup nor escape sequences."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rich.text import Text
 from omnireward.report import paper
 from omnireward.report.results import Block, MacroScore, Report, Score
 from omnireward.report.wording import percent, sentences, span
+from omnireward.sample_text import printable
 
 
 def render_terminal(report: Report) -> RenderableType:
@@ -33,7 +34,7 @@ def render_terminal(report: Report) -> RenderableType:
         str(report.failures),
         *([percent(paper.OVERALL_WITH_TIES / 100)] if paper_column else []),
     )
-    said = [Text(f"• {sentence}") for sentence in sentences(report)]
+    said = [Text(f"• {printable(sentence)}") for sentence in sentences(report)]
     return Group(tasks, *([_groups(report.groups)] if report.groups else []), *said)
 
 
@@ -45,7 +46,7 @@ def _groups(groups: Mapping[str, Block]) -> Table:
 
 
 def _table(title: str, first: str, more: list[str]) -> Table:
-    table = Table(title=Text(title), box=box.SIMPLE, pad_edge=False, padding=0, title_justify="left")
+    table = Table(title=Text(printable(title)), box=box.SIMPLE, pad_edge=False, padding=0, title_justify="left")
     table.add_column(first, overflow="fold")
     for name in ("n", "w/o ties", "95 %", "w/ ties", "95 %", "cross fit", "no verdict", "failed", *more):
         # A header may break between words only; the first column gives way instead.
@@ -55,7 +56,7 @@ def _table(title: str, first: str, more: list[str]) -> Table:
 
 def _cells(name: str, block: Block) -> list[RenderableType]:
     return [
-        Text(name),
+        Text(printable(name)),
         str(block.samples),
         *_pair(block.without_ties),
         *_pair(block.with_ties),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,12 +23,15 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from omnireward import plugins, provenance
 from omnireward.backbones import BackboneFamily
 from omnireward.errors import BadRowError, MediaError, PromptError, RecipeError, TrainingError
+from omnireward.miniature.lessons import lessons
+from omnireward.miniature.world import World
 from omnireward.progress import Progress
 from omnireward.reward_model import Encoded, RewardModel
 from omnireward.sources import BadRows
 from omnireward.train.config import TrainConfig
 from omnireward.train.losses import bradley_terry
 from omnireward.train.mixing import Mixture, SeededOrder, mix, texts
+from omnireward.train.teach import teach
 from omnireward.types import Sample
 
 TINY_FAMILY = "minicpm_o"
@@ -50,19 +54,40 @@ def train(config: TrainConfig) -> Path:
     mixture = mix(config.datasets, bad_rows, config.limit)
     checkpoint = _newest(config.out) if config.resume else None
     model = _start(config, mixture, checkpoint)
-    if config.teach_steps and checkpoint is None:
-        from omnireward.train.teach import teach
-
-        with Progress("teach the towers", config.teach_steps) as progress:
-            teach(model, config.teach_steps, config.seed, lambda loss: progress.advance(f"loss {loss:.3f}"))
+    if (config.teach_towers or config.teach_language) and checkpoint is None:
+        _teach(model, config)
     model.freeze(config.freeze)
     trainer = BradleyTerryTrainer(model, config, mixture, bad_rows)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finally:
+        trainer.bar.close()  # or an interrupted run would leave the terminal without a cursor
     if trainer.is_world_process_zero():
         model.save(config.out)
         summary = {"pairs": len(mixture.samples), "ties_left_out": mixture.ties, "bad_rows": len(bad_rows.errors)}
         (config.out / "data.json").write_text(json.dumps(summary, indent=2) + "\n")
     return config.out
+
+
+def _teach(model: RewardModel, config: TrainConfig) -> None:
+    taught = list(lessons(World(seed=config.seed)))
+    bars = {
+        "prepare": Progress("decode media", len(taught)),
+        "towers": Progress("teach the towers", config.teach_towers),
+        "language": Progress("teach the language", config.teach_language),
+    }
+    with ExitStack() as stack:
+        for bar in bars.values():
+            stack.enter_context(bar)
+        note = {"prepare": ""}
+        teach(
+            model,
+            taught,
+            config.teach_towers,
+            config.teach_language,
+            config.seed,
+            lambda step, loss: bars[step].advance(note.get(step, f"loss {loss:.3f}")),
+        )
 
 
 def _start(config: TrainConfig, mixture: Mixture, checkpoint: Path | None) -> RewardModel:
@@ -90,13 +115,15 @@ class BradleyTerryTrainer(Trainer):
     def __init__(self, model: RewardModel, config: TrainConfig, mixture: Mixture, bad_rows: BadRows) -> None:
         self.bad_rows = bad_rows
         self.order = SeededOrder(mixture, config.seed)
+        self.bar = ProgressBar()
+        self.bad: set[int] = set()  # id() of samples found unusable: each counts once, however many epochs show it
         self.seen: list[tuple[float, float]] = []  # (accuracy, mean margin) of each batch since the last log line
         super().__init__(
             model=model,
             args=_arguments(config),
             data_collator=self.encode_pairs,
             train_dataset=_Samples(mixture.samples),
-            callbacks=[LogLines(config.out / "log.jsonl", fresh=not config.resume), ProgressBar()],
+            callbacks=[LogLines(config.out / "log.jsonl"), self.bar],
         )
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
@@ -107,17 +134,20 @@ class BradleyTerryTrainer(Trainer):
         chosen: list[Encoded] = []
         rejected: list[Encoded] = []
         for sample in samples:
+            if id(sample) in self.bad:
+                continue
             try:
                 pair = model.encode(sample.comparison, "a"), model.encode(sample.comparison, "b")
             except (MediaError, PromptError) as error:
                 where = sample.provenance.get("file", sample.provenance.get("source", "dataset"))
                 self.bad_rows.add(BadRowError(where, int(sample.provenance.get("row", -1)), sample.id, str(error)))
+                self.bad.add(id(sample))
                 continue
             chosen.append(pair[0])
             rejected.append(pair[1])
         return {"encoded": chosen + rejected, "ids": [sample.id for sample in samples]}
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:  # noqa: ARG002  (the Trainer's signature)
+    def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
         return self.order
 
     def compute_loss(
@@ -147,7 +177,7 @@ class BradleyTerryTrainer(Trainer):
             self.seen.clear()
         super().log(logs, start_time)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:  # noqa: ARG002
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         cast(RewardModel, self.model).save(Path(output_dir or str(self.args.output_dir)))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -168,17 +198,24 @@ class _Samples(Dataset[Sample]):
 class LogLines(TrainerCallback):
     """One JSON object for each log event in log.jsonl: step, epoch, loss, accuracy, margin, learning rate, norm."""
 
-    def __init__(self, path: Path, *, fresh: bool) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        if fresh:
-            path.unlink(missing_ok=True)
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Drop what an earlier run wrote of steps that come now: after its last checkpoint, or everything."""
+        if state.is_world_process_zero and self.path.is_file():
+            lines = self.path.read_text().splitlines(keepends=True)
+            # The last line has no line break if the run was killed while it was being written.
+            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= state.global_step]
+            self.path.write_text("".join(kept))
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
     ) -> None:
         """Append one line."""
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
+        if state.is_world_process_zero:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
 
 
 class ProgressBar(TrainerCallback):
@@ -188,7 +225,7 @@ class ProgressBar(TrainerCallback):
         self.bar: Progress | None = None
         self.note = ""
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start at the step that the run starts at."""
         self.bar = Progress("train on preferences", state.max_steps, state.global_step).__enter__()
 
@@ -199,13 +236,13 @@ class ProgressBar(TrainerCallback):
         if logs and "loss" in logs:
             self.note = f"loss {float(logs['loss']):.3f}, accuracy {logs.get('accuracy', float('nan')):.2f}"
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """One step on."""
         if self.bar:
             self.bar.advance(self.note)
 
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:  # noqa: ARG002
-        """Close the bar."""
+    def close(self) -> None:
+        """Give the terminal back; also after an error, of which the Trainer tells no callback."""
         if self.bar:
             self.bar.__exit__(None, None, None)
 

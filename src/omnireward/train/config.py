@@ -26,8 +26,10 @@ class TrainConfig:
     """Where a media response is put: `paper` or `natural`. By default what the checkpoint records, else `natural`."""
     freeze: tuple[str, ...] = ("vision", "audio")
     """Towers to keep as they are. The media's embeddings are then computed once for each medium."""
-    teach_steps: int = 0
-    """Steps of teaching the towers to name attributes of made-up media first; for `tiny`, whose towers know nothing."""
+    teach_towers: int = 0
+    """Steps of teaching the towers to name attributes of made-up media first; for `tiny`, which knows nothing."""
+    teach_language: int = 0
+    """Steps of teaching the language model to name what is in made-up conversations, after the towers."""
     steps: int | None = None
     """Stop after this many optimizer steps, whatever `epochs` says."""
     epochs: float = 2.0

@@ -52,8 +52,10 @@ def mix(datasets: Mapping[str, float], bad_rows: BadRows, limit: int | None = No
         limit: read at most this many samples from each.
 
     Raises:
-        RecipeError: no dataset, a weight that is not positive, or a dataset without a usable sample.
+        RecipeError: no dataset, a weight or a limit that is not positive, or a dataset without a usable sample.
     """
+    if limit is not None and limit < 1:
+        raise RecipeError(f"the limit must be at least 1; got {limit}. Leave it out to read everything.")
     samples: list[Sample] = []
     parts: list[tuple[str, float, range]] = []
     ties = 0

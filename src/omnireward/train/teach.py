@@ -1,80 +1,120 @@
-"""Teaching the towers before any preference is seen: name the attributes of made-up media.
+"""Teaching a model to see, hear and read before it meets any preference.
 
-A model trained from nothing on preferences alone hardly learns to see: the reward says which of two pictures is better,
-never what is in them. The paper's base model had been taught on captions before; this stage stands in for that. Linear
-probes read the attributes (`Item.labels`) from the mean of a medium's embeddings and from the backbone's last hidden
-state; the probes are thrown away.
+A model trained from nothing on preferences alone hardly learns to see: a reward says which of two pictures is better,
+never what is in them. The paper's base model had been taught on captions and text before; this stage stands in for
+that, in two steps: the towers name the attributes of drawn pictures, clips, objects and sounds; then, with the towers
+frozen, the language model names what is in a whole conversation, its criterion included. Linear probes read the labels
+and are thrown away. Lessons never say which response is better (see `miniature.lessons`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from omnireward.miniature.items import Item
-from omnireward.miniature.world import items
+from omnireward.miniature.lessons import Lesson
 from omnireward.reward_model import Encoded, RewardModel
-from omnireward.types import Text, Turn
 
-POOL = 1200  # items; each is seen several times
-BATCH = 32  # items a step
+Tick = Callable[[str, float], None]
+ASKED = "asked"
+BATCH = 32  # lessons, or media, in a step
 PEAK = 2e-3  # learning rate
 
 
-def teach(model: RewardModel, steps: int, seed: int, tick: Callable[[float], None] = lambda _loss: None) -> float:
-    """Train towers and backbone on attributes for a number of steps.
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What lessons say: `wanted` (lessons, names) float32 in [0, 1], `known` (lessons, names) bool."""
+
+    names: tuple[str, ...]
+    wanted: Tensor
+    known: Tensor
+
+    @classmethod
+    def of(cls, said: Sequence[Mapping[str, float]]) -> Labels:
+        """Labels as tensors. A label `KIND VALUE` that others of its kind carry is false where only they are given."""
+        names = sorted({name for labels in said for name in labels})
+        kinds = [name.rpartition(" ")[0] for name in names]
+        wanted = torch.tensor([[labels.get(name, 0.0) for name in names] for labels in said])
+        given = [{name.rpartition(" ")[0] for name in labels if " " in name} for labels in said]
+        known = [
+            [name in labels or (bool(kind) and kind in has) for name, kind in zip(names, kinds, strict=True)]
+            for labels, has in zip(said, given, strict=True)
+        ]
+        return cls(tuple(names), wanted, torch.tensor(known))
+
+
+def teach(model: RewardModel, lessons: Sequence[Lesson], towers: int, language: int, seed: int, tick: Tick) -> None:
+    """Teach the towers for some steps, freeze them, and teach the language model for some.
 
     Args:
-        model: its towers must not be frozen yet.
-        steps: optimizer steps of BATCH items.
-        seed: decides items, probes and order.
-        tick: called after each step with the loss.
-
-    Returns:
-        The mean loss of the last tenth of the steps: binary cross-entropy in nats for each attribute.
+        model: changed in place; its towers stay frozen.
+        lessons: what there is to learn.
+        towers: optimizer steps of BATCH media.
+        language: optimizer steps of BATCH lessons.
+        seed: decides probes and order.
+        tick: called with the step's name and the loss (nats for each label) after each step, and with `prepare` and
+            0 after each lesson's media were decoded.
     """
-    pool = list(islice(items("train", seed, POOL), POOL))
-    names = sorted({name for item in pool for name in item.labels})
-    encoded = [model.encode_turns((Turn("user", (item.part,)), Turn("assistant", (Text("?"),)))) for item in pool]
-    wanted, known = _targets(pool, names)
+    encoded: list[Encoded] = []
+    for lesson in lessons:
+        encoded.append(model.encode(lesson.comparison, "a"))
+        tick("prepare", 0.0)
+    media = [one for each in encoded for one in each.media]
+    about_media = [labels for lesson in lessons for labels in lesson.media]
+
+    def see(picked: Sequence[int]) -> Tensor:
+        return torch.stack([each.mean(0) for each in model.backbone.encode_media([media[i] for i in picked])])
+
+    def read(picked: Sequence[int]) -> Tensor:
+        return model.hidden([encoded[i] for i in picked])
+
+    _fit(model, see, Labels.of(about_media), towers, seed, lambda loss: tick("towers", loss))
+    model.freeze(model.towers)
+    about_all = [{**lesson.labels, ASKED: lesson.asked} for lesson in lessons]
+    _fit(model, read, Labels.of(about_all), language, seed, lambda loss: tick("language", loss))
+
+
+def _fit(
+    model: RewardModel,
+    read: Callable[[Sequence[int]], Tensor],
+    labels: Labels,
+    steps: int,
+    seed: int,
+    tick: Callable[[float], None],
+) -> None:
+    """Minimise the binary cross-entropy of the labels known of each lesson, read by a linear probe."""
     torch.manual_seed(seed)
-    probes = nn.ModuleList(nn.Linear(model.backbone.hidden_size, len(names)) for _ in range(2))
-    optimizer = torch.optim.AdamW([*model.backbone.parameters(), *probes.parameters()], lr=PEAK, weight_decay=0.01)
+    probe = nn.Linear(model.backbone.hidden_size, labels.wanted.shape[1])
+    learning = [p for p in model.backbone.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW([*learning, *probe.parameters()], lr=PEAK, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK, total_steps=steps + 1, pct_start=0.1)
-    losses: list[float] = []
     model.train()
-    for _ in range(steps):
-        picked = torch.randint(len(pool), (BATCH,))
-        loss = _loss(model, probes, [encoded[i] for i in picked.tolist()], wanted[picked], known[picked])
+    for step in range(steps):
+        picked = torch.randint(len(labels.wanted), (BATCH,))
+        loss = _loss(probe(read(picked.tolist())), labels, picked, step / steps)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.backbone.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(learning, 1.0)
         optimizer.step()
         schedule.step()
-        losses.append(loss.item())
-        tick(losses[-1])
-    last = losses[-max(1, steps // 10) :]
-    return sum(last) / len(last)
+        tick(loss.item())
 
 
-def _targets(pool: Sequence[Item], names: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Labels (items, names) float32, and which of them each item has (items, names) bool."""
-    wanted = torch.tensor([[item.labels.get(name, 0.0) for name in names] for item in pool])
-    known = torch.tensor([[name in item.labels for name in names] for item in pool])
-    return wanted, known
+def _loss(said: Tensor, labels: Labels, picked: Tensor, progress: float) -> Tensor:
+    """Mean cross-entropy of all labels but the asked one, plus the asked one's, whose weight rises from 0 to 1.
 
-
-def _loss(
-    model: RewardModel, probes: nn.ModuleList, encoded: Sequence[Encoded], wanted: Tensor, known: Tensor
-) -> Tensor:
-    media = model.backbone.encode_media([one.media[0] for one in encoded])
-    pooled = torch.stack([embeddings.mean(0) for embeddings in media])
-    hidden = model.backbone([one.row for one in encoded], [[m] for m in media])
-    loss = torch.zeros(())
-    for probe, read in zip(probes, (pooled, hidden), strict=True):
-        loss = loss + F.binary_cross_entropy_with_logits(probe(read)[known], wanted[known])
-    return loss / 2
+    How much there is of what a criterion names cannot be learned before criterion and content are read at all.
+    """
+    wanted, known = labels.wanted[picked], labels.known[picked]
+    if ASKED not in labels.names:
+        return F.binary_cross_entropy_with_logits(said[known], wanted[known])
+    asked = labels.names.index(ASKED)
+    others = known.clone()
+    others[:, asked] = False
+    loss = F.binary_cross_entropy_with_logits(said[others], wanted[others])
+    weight = min(1.0, max(0.0, 4 * progress - 0.8))
+    return loss + weight * F.binary_cross_entropy_with_logits(said[:, asked], wanted[:, asked])

@@ -1,0 +1,56 @@
+"""Lessons: content with labels, for teaching a model to see, hear and read before it meets any preference.
+
+A lesson says what is there: the colour of a drawn shape, the pitch of a beep, the manner of a text, what a prompt asks
+for and what a criterion is about. It never says which response is better, nor whether a response is right. Lessons are
+made of the pairs of the training split, so each medium is made and decoded once for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from omnireward.miniature.families import FAMILIES
+from omnireward.miniature.items import Item, one_of
+from omnireward.miniature.pairs import Pair
+from omnireward.miniature.world import World, pairs
+from omnireward.types import Comparison, Media, Task, Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A comparison, of which only `response_a` is read, and what can be read from it.
+
+    Attributes:
+        labels: label -> value in [0, 1], for the whole conversation. An absent label says nothing.
+        asked: how much there is of what the criterion names, in [0, 1], whichever direction it wants.
+        media: such labels for each medium of prompt and response, in reading order.
+    """
+
+    comparison: Comparison
+    labels: Mapping[str, float]
+    asked: float
+    media: tuple[Mapping[str, float], ...]
+
+
+def lessons(world: World) -> Iterator[Lesson]:
+    """Two lessons from each pair of the training split, under criteria in seen wordings."""
+    for task, number, pair, _ in pairs(world, "train"):
+        rng = np.random.default_rng([world.seed, 2, list(Task).index(task), number])
+        yield _lesson(task, pair, pair.a, rng)
+        yield _lesson(task, pair, pair.b, rng)
+
+
+def _lesson(task: Task, pair: Pair, item: Item, rng: np.random.Generator) -> Lesson:
+    families = [family for family in FAMILIES[task] if not family.held_out]
+    family = families[int(rng.integers(len(families)))]
+    direction = 1 if rng.random() < 0.5 else -1
+    criterion = one_of(rng, list(family.wordings(direction, task, "seen")))
+    about = {f"about {other.truth}": float(other is family) for other in families}
+    labels = {**item.labels, **pair.labels, **about, "more": float(direction > 0)}
+    shown = (pair.shown.labels,) if pair.shown else ()
+    media = (*shown, item.labels) if isinstance(item.part, Media) else shown
+    comparison = Comparison((Turn("user", pair.prompt),), (item.part,), (item.part,), criterion)
+    return Lesson(comparison, labels, item.truth[family.truth], media)

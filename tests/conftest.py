@@ -1,0 +1,15 @@
+"""What every test runs under: one thread, and no network. Set before anything that reads it is imported."""
+
+from __future__ import annotations
+
+import os
+
+# Several threads on busy cores are several times slower than one.
+os.environ |= {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+
+try:
+    import torch
+except ImportError:  # the core is tested without it
+    pass
+else:
+    torch.set_num_threads(1)

@@ -1,0 +1,60 @@
+"""Lessons say what is there, never which response is better, and come from the training split alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnireward.miniature.families import FAMILIES
+from omnireward.miniature.lessons import Lesson, lessons
+from omnireward.miniature.world import World, samples
+from omnireward.types import Media, Task
+
+
+@pytest.fixture(scope="module")
+def taught() -> list[Lesson]:
+    return list(lessons(World(pairs=3)))
+
+
+def test_the_same_seed_gives_the_same_lessons(taught: list[Lesson]) -> None:
+    assert list(lessons(World(pairs=3))) == taught
+    assert list(lessons(World(pairs=3, seed=1))) != taught
+
+
+def test_lessons_show_the_items_of_the_training_split(taught: list[Lesson]) -> None:
+    """So each medium is made and decoded once for both."""
+    made = list(samples(World(pairs=3), "train"))
+    responses = {part for sample in made for part in (*sample.comparison.response_a, *sample.comparison.response_b)}
+    assert {part for lesson in taught for part in lesson.comparison.response_a} == responses
+
+
+def test_a_lesson_compares_nothing(taught: list[Lesson]) -> None:
+    for lesson in taught:
+        assert lesson.comparison.response_a == lesson.comparison.response_b
+
+
+def test_no_label_says_whether_a_response_is_right(taught: list[Lesson]) -> None:
+    """What relates a response to its prompt or criterion is left to preferences."""
+    names = {name for lesson in taught for name in lesson.labels} | {n for x in taught for m in x.media for n in m}
+    assert not names & {"match", "general", "kept", "topic", "right"}
+    assert all(0.0 <= value <= 1.0 for lesson in taught for value in lesson.labels.values())
+
+
+def test_each_medium_has_labels_of_its_own(taught: list[Lesson]) -> None:
+    for lesson in taught:
+        comparison = lesson.comparison
+        shown = [part for turn in comparison.prompt for part in turn.content if isinstance(part, Media)]
+        media = [*shown, *(part for part in comparison.response_a if isinstance(part, Media))]
+        assert len(lesson.media) == len(media)
+        assert all(labels for labels in lesson.media)
+
+
+def test_criteria_are_of_trained_families_in_seen_wordings(taught: list[Lesson]) -> None:
+    trained = {
+        criterion
+        for task in Task
+        for family in FAMILIES[task]
+        if not family.held_out
+        for direction in (1, -1)
+        for criterion in family.wordings(direction, task, "seen")
+    }
+    assert {lesson.comparison.criterion for lesson in taught} <= trained

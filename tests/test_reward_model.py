@@ -1,0 +1,360 @@
+"""The reward model around a backbone: its head on disk, the layout it insists on, towers that freeze, kept features."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import omnireward
+from omnireward import plugins
+from omnireward.backbones import BackboneFamily, Prepared
+from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
+from omnireward.media.encode import png
+from omnireward.model_card import model_card
+from omnireward.reward_model import RewardModel, like_lengths, load_backbone
+from omnireward.types import Comparison, Layout, Media, Text, Turn
+
+FAMILY = "minicpm_o"
+WORDS = ["Draw a red dot.", "The dot should be large.", "A long answer about tea, and rain, and bread."]
+HEAD = "value_head.safetensors"
+
+
+def _picture(seed: int) -> Media:
+    return Media("image", png(np.random.default_rng(seed).integers(0, 256, (30, 40, 3), dtype=np.uint8)))
+
+
+def _texts(a: str = "tea", b: str = "rain", criterion: str = "") -> Comparison:
+    return Comparison((Turn("user", (Text("Write."),)),), (Text(a),), (Text(b),), criterion)
+
+
+def _pictures(a: int, b: int) -> Comparison:
+    return Comparison((Turn("user", (Text("Draw a red dot."),)),), (_picture(a),), (_picture(b),), "large")
+
+
+def _model(layout: Layout = "natural", head_dropout: float = 0.0) -> RewardModel:
+    torch.manual_seed(0)
+    family = plugins.load("backbones", FAMILY)
+    return RewardModel(cast(BackboneFamily, family).tiny(WORDS * 20, 0), FAMILY, layout, head_dropout)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that no test changes."""
+    folder = tmp_path_factory.mktemp("saved")
+    _model().save(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    """A copy to break."""
+    for path in saved.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def model(saved: Path) -> RewardModel:
+    return RewardModel.load(saved)
+
+
+def test_rewards_are_one_float32_for_each_response(model: RewardModel) -> None:
+    rewards = model.rewards([_texts(), _pictures(1, 2)])
+    assert rewards.shape == (2, 2)
+    assert rewards.dtype == torch.float32
+    assert not rewards.requires_grad
+    assert model.rewards([]).shape == (0, 2)
+
+
+def test_the_head_is_linear_in_the_hidden_state(model: RewardModel) -> None:
+    """By hand: weight times hidden state, plus bias."""
+    model.eval()
+    with torch.no_grad():
+        model.head.bias.fill_(0.25)
+        encoded = [model.encode(_texts(), "a"), model.encode(_pictures(1, 2), "b")]
+        expected = (model.hidden(encoded) * model.head.weight[0]).sum(1) + 0.25
+        torch.testing.assert_close(model(encoded), expected)
+
+
+def test_rewards_are_fp32_under_autocast(model: RewardModel) -> None:
+    encoded = [model.encode(_texts(), side) for side in ("a", "b")]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        rewards = model(encoded)
+    assert rewards.dtype == torch.float32
+    assert not torch.equal(rewards, rewards.bfloat16().float())
+
+
+def test_dropout_is_for_training_only() -> None:
+    model = _model(head_dropout=0.5)
+    encoded = [model.encode(_texts(), "a")]
+    model.train()
+    with torch.no_grad():
+        assert len({model(encoded).item() for _ in range(8)}) > 1
+    first, second = model.rewards([_texts(), _texts()])
+    assert torch.equal(first, second)
+
+
+def test_rows_of_like_length_share_a_pass() -> None:
+    """Every row is in one group; with rows of 1..40 tokens no group is padded by more than the share allowed."""
+    lengths = [1 + 7 * i % 40 for i in range(40)]
+    groups = like_lengths(lengths, waste=0.1)
+    assert sorted(i for group in groups for i in group) == list(range(40))
+    for group in groups:
+        tokens = [lengths[i] for i in group]
+        assert len(tokens) * max(tokens) <= 1.1 * sum(tokens)
+    assert len(groups) < 40
+
+
+def test_a_checkpoint_has_the_published_files(saved: Path) -> None:
+    assert {path.name for path in saved.iterdir()} >= {"config.json", "model.safetensors", "tokenizer.json", HEAD}
+    head = load_file(saved / HEAD)
+    width = json.loads((saved / "config.json").read_text())["hidden_size"]
+    assert {name: tuple(value.shape) for name, value in head.items()} == {
+        "v_head.summary.weight": (1, width),
+        "v_head.summary.bias": (1,),
+    }
+    assert not any(name.startswith("v_head") for name in load_file(saved / "model.safetensors"))
+    record = json.loads((saved / "omnireward.json").read_text())
+    assert record == {"family": FAMILY, "layout": "natural", "omnireward": omnireward.__version__}
+
+
+def test_the_model_card_says_what_the_checkpoint_is(saved: Path) -> None:
+    card = (saved / "README.md").read_text()
+    parameters = sum(
+        value.numel() for name in ("model.safetensors", HEAD) for value in load_file(saved / name).values()
+    )
+    assert card == model_card(FAMILY, "natural", parameters)
+    assert f"| parameters | {parameters:,} |" in card
+    assert "| layout of media responses | `natural` |" in card
+
+
+def test_the_example_in_the_model_card_runs(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(saved)
+    code = (saved / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("tensor([[")
+
+
+def test_a_checkpoint_without_its_head_is_refused(folder: Path) -> None:
+    (folder / HEAD).unlink()
+    with pytest.raises(CheckpointError, match=r"has no value_head\.safetensors.*gives random numbers"):
+        RewardModel.load(folder)
+    with pytest.raises(CheckpointError, match=r"has no value_head\.safetensors"):
+        RewardModel.load_or_new_head(folder)  # its record says that it had one
+
+
+def test_a_chat_model_gets_a_new_head_for_training_only(folder: Path) -> None:
+    for name in (HEAD, "omnireward.json"):
+        (folder / name).unlink()
+    with pytest.raises(CheckpointError, match="omnireward train"):
+        RewardModel.load(folder)
+    assert RewardModel.load_or_new_head(folder).layout == "natural"
+    assert RewardModel.load_or_new_head(folder, "paper").layout == "paper"
+
+
+def test_training_on_keeps_the_head_that_is_there(saved: Path) -> None:
+    trained = RewardModel.load_or_new_head(saved, head_dropout=0.1)
+    assert torch.equal(trained.head.weight, load_file(saved / HEAD)["v_head.summary.weight"])
+    assert trained.dropout.p == 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("v_head.summary.scale", (1,), "must hold exactly"),
+        ("v_head.summary.weight", (2, 8), "does not fit a backbone of hidden size"),
+        ("v_head.summary.bias", (3,), "does not fit a backbone of hidden size"),
+    ],
+)
+def test_a_head_of_another_model_is_refused(folder: Path, name: str, shape: tuple[int, ...], message: str) -> None:
+    save_file(load_file(folder / HEAD) | {name: torch.zeros(shape)}, folder / HEAD)
+    with pytest.raises(CheckpointError, match=message):
+        RewardModel.load(folder)
+
+
+def test_half_a_head_is_refused(folder: Path) -> None:
+    head = load_file(folder / HEAD)
+    del head["v_head.summary.bias"]
+    save_file(head, folder / HEAD)
+    with pytest.raises(CheckpointError, match="must hold exactly"):
+        RewardModel.load(folder)
+
+
+def test_a_head_saved_by_torch_is_read(folder: Path, model: RewardModel) -> None:
+    """The field's older checkpoints have value_head.bin."""
+    torch.save(load_file(folder / HEAD), folder / "value_head.bin")
+    (folder / HEAD).unlink()
+    assert torch.equal(RewardModel.load(folder).head.weight, model.head.weight)
+
+
+class _Bomb:
+    """Unpickling it would run code."""
+
+    def __reduce__(self) -> tuple[type[RuntimeError], tuple[str]]:
+        return RuntimeError, ("code from a checkpoint was run",)
+
+
+def _no_tensors(path: Path) -> None:
+    torch.save({"v_head.summary.weight": 1, "v_head.summary.bias": 2}, path)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(pickle.dumps(_Bomb(), protocol=2)),
+        lambda path: torch.save(_Bomb(), path),
+        lambda path: torch.save([torch.zeros(1)], path),
+        _no_tensors,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"not a head"),
+    ],
+    ids=["pickle", "torch pickle", "list", "numbers", "empty", "noise"],
+)
+def test_a_head_that_is_not_tensors_is_refused_and_never_run(folder: Path, write: Callable[[Path], object]) -> None:
+    (folder / HEAD).unlink()
+    write(folder / "value_head.bin")
+    with pytest.raises(CheckpointError, match=r"value_head\.bin (cannot be read as tensors|must hold named tensors)"):
+        RewardModel.load(folder)
+
+
+def test_a_broken_head_file_is_refused(folder: Path) -> None:
+    (folder / HEAD).write_bytes(b"\x08\x00\x00\x00")
+    with pytest.raises(CheckpointError, match=r"value_head\.safetensors cannot be read"):
+        RewardModel.load(folder)
+
+
+@pytest.mark.parametrize(("own", "other"), [("paper", "natural"), ("natural", "paper")])
+def test_a_checkpoint_records_its_layout_and_refuses_another(own: Layout, other: Layout, tmp_path: Path) -> None:
+    _model(own).save(tmp_path)
+    assert RewardModel.load(tmp_path).layout == RewardModel.load(tmp_path, own).layout == own
+    for load in (RewardModel.load, RewardModel.load_or_new_head):
+        with pytest.raises(CheckpointError, match=f"trained with the '{own}' layout and cannot be used with '{other}'"):
+            load(tmp_path, other)
+
+
+def test_the_layout_decides_what_is_read() -> None:
+    rewards = [_model(layout).rewards([_pictures(1, 2), _texts()]) for layout in ("paper", "natural")]
+    assert not torch.allclose(rewards[0][0], rewards[1][0])
+    assert torch.allclose(rewards[0][1], rewards[1][1])
+
+
+def test_published_weights_record_no_layout_and_take_the_familys(folder: Path) -> None:
+    (folder / "omnireward.json").unlink()
+    assert RewardModel.load(folder).layout == cast(BackboneFamily, plugins.load("backbones", FAMILY)).layout
+
+
+@pytest.mark.parametrize("record", ["{", "[]", "{}", '{"layout": "sideways"}', '{"layout": ["paper"]}', "\xff"])
+def test_a_record_that_cannot_be_read_is_refused(folder: Path, record: str) -> None:
+    (folder / "omnireward.json").write_bytes(record.encode("latin-1"))
+    with pytest.raises(CheckpointError, match=r"omnireward\.json"):
+        RewardModel.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"model_type": "bert"}', "has model_type 'bert'; known: .*minicpmo"),
+        ("{}", "has model_type None"),
+        ("[]", "is not a JSON object"),
+        ("{", "is not a JSON object"),
+        ("\xff", "is not a JSON object"),
+    ],
+)
+def test_a_config_of_no_known_family_is_refused(folder: Path, content: str, message: str) -> None:
+    (folder / "config.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(CheckpointError, match=message):
+        load_backbone(folder)
+
+
+def test_what_is_no_checkpoint_says_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(CheckpointError, match=r"holds no config\.json.*notes\.txt"):
+        RewardModel.load(tmp_path)
+    for path in (tmp_path / "absent", tmp_path / "notes.txt"):
+        with pytest.raises(CheckpointError, match="no such folder"):
+            RewardModel.load(path)
+
+
+def test_towers_freeze_by_name(model: RewardModel) -> None:
+    before = model.towers_frozen
+    model.freeze(["vision"])
+    half = model.towers_frozen
+    assert model.freeze(name for name in ["vision", "audio"]) > 0
+    assert (before, half, model.towers_frozen) == (False, False, True)
+    assert model.head.weight.requires_grad
+
+
+def test_an_unknown_tower_freezes_nothing(model: RewardModel) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown tower 'visoin'. Did you mean vision\? Known: audio, vision"):
+        model.freeze(["audio", "visoin"])
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_features_are_kept_while_towers_are_frozen_only(model: RewardModel) -> None:
+    model.rewards([_pictures(1, 2)])
+    assert len(model.features) == 0
+    model.freeze(["vision", "audio"])
+    model.rewards([_pictures(1, 2), _pictures(2, 3)])
+    assert len(model.features) == 3  # pictures 1, 2 and 3, each once
+    model.requires_grad_(True)
+    model.features.clear()
+    model.rewards([_pictures(1, 2)])
+    assert len(model.features) == 0
+
+
+def test_a_medium_that_two_rows_show_is_encoded_once(model: RewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+    encode = model.backbone.encode_media
+
+    def counting(media: Sequence[Prepared]) -> list[Tensor]:
+        counts.append(len(media))
+        return encode(media)
+
+    monkeypatch.setattr(model.backbone, "encode_media", counting)
+    model.freeze(["vision", "audio"])
+    model.rewards([_pictures(1, 2), _pictures(2, 1), _pictures(3, 1)])
+    assert sum(counts) == 3
+    model.rewards([_pictures(1, 2)])
+    assert sum(counts) == 3
+
+
+def test_what_the_cache_drops_between_encoding_and_scoring_is_still_scored(model: RewardModel) -> None:
+    """A training step encodes all of its batches before it scores the first, so others may push a medium out."""
+    expected = model.rewards([_pictures(1, 2), _pictures(3, 4)])
+    model.freeze(["vision", "audio"])
+    model.rewards([_pictures(1, 2)])
+    early = [model.encode(_pictures(1, 2), side) for side in ("a", "b")]
+    assert all(medium.inputs is None for one in early for medium in one.media)
+    model.features.limit = 1  # from now on each medium pushes out the one before
+    torch.testing.assert_close(model.rewards([_pictures(3, 4)])[0], expected[1])
+    assert len(model.features) == 1
+    with torch.no_grad():
+        torch.testing.assert_close(model(early), expected[0])
+
+
+def test_a_medium_that_cannot_be_read_is_an_error_with_its_reason(model: RewardModel, tmp_path: Path) -> None:
+    gone = replace(_pictures(1, 2), response_b=(Media("image", tmp_path / "gone.png"),))
+    with pytest.raises(UnreadableMediaError, match=r"gone\.png"):
+        model.rewards([_texts(), gone])
+    with pytest.raises(UnreadableMediaError):
+        model.rewards([replace(gone, response_b=(Media("image", b"\x89PNG broken"),))])
+
+
+def test_a_conversation_that_the_model_cannot_read_is_an_error(model: RewardModel) -> None:
+    """A prompt with a system turn of its own leaves no room for the criterion."""
+    prompt = (Turn("system", (Text("You are a poet."),)), *_texts().prompt)
+    assert model.rewards([replace(_texts(), prompt=prompt)]).isfinite().all()
+    with pytest.raises(PromptError):
+        model.rewards([replace(_texts(criterion="short"), prompt=prompt)])

@@ -1,0 +1,289 @@
+"""Training end to end on a tiny model: what is learned, what is written, what resumes, and what stops a run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from omnireward.errors import BadRowError, CheckpointError, RecipeError, TrainingError, UnknownNameError
+from omnireward.reward_model import RewardModel
+from omnireward.train import bradley_terry
+from omnireward.train.config import TrainConfig
+from omnireward.types import Comparison, Media, Sample, Task, Text, Turn
+
+Places = dict[str, list[Sample | BadRowError]]
+MakeSample = Callable[..., Sample]
+WEIGHTS = ("model.safetensors", "value_head.safetensors")
+
+
+@pytest.fixture
+def config(tmp_path: Path, places: Places, make_sample: MakeSample) -> TrainConfig:
+    """Two steps on four pairs of texts."""
+    places["texts"] = [make_sample(f"topic {n}", "ab"[n % 2], criterion=f"It should be {n}.") for n in range(4)]
+    return TrainConfig(
+        out=tmp_path / "run",
+        datasets={"texts": 1.0},
+        steps=2,
+        epochs=1.0,
+        batch_size=2,
+        accumulation=1,
+        learning_rate=1e-3,
+        log_every=1,
+    )
+
+
+def _log(out: Path) -> list[dict[str, float]]:
+    """The lines of steps, without the last one, which tells how long the run took."""
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [line for line in lines if "loss" in line]
+
+
+def _weights(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in WEIGHTS]
+
+
+def _picture(data: bytes, sample: Sample, **provenance: str) -> Sample:
+    comparison = Comparison((Turn("user", (Text("Draw."),)),), (Media("image", data),), (Text("none"),))
+    return replace(sample, task=Task.T2I, comparison=comparison, provenance=provenance)
+
+
+def test_one_pair_is_overfitted(config: TrainConfig, places: Places, make_sample: MakeSample) -> None:
+    """From about log 2 to under 0.05, and the reward of the preferred response is the higher one."""
+    sample = make_sample("tea", "b", a="a cup of rain", b="leaves in hot water", criterion="It should be true.")
+    places["texts"] = [sample]
+    bradley_terry.train(replace(config, steps=30, epochs=30.0, batch_size=1, learning_rate=2e-3))
+    losses = [line["loss"] for line in _log(config.out)]
+    assert len(losses) == 30
+    assert 0.3 < losses[0] < 1.5
+    assert losses[-1] < 0.05
+    a, b = RewardModel.load(config.out).rewards([sample.comparison])[0].tolist()
+    assert b - a > 3.0  # -log sigmoid(3) = 0.0486
+
+
+def test_the_made_up_world_is_trained_on_end_to_end(tmp_path: Path) -> None:
+    """One sample of each kind of medium is among the first 27; frozen towers stay as they were."""
+    config = TrainConfig(
+        out=tmp_path / "run", datasets={"miniature:pairs=1": 1.0}, steps=4, batch_size=7, accumulation=1, log_every=2
+    )
+    assert bradley_terry.train(config) == config.out
+    log = _log(config.out)
+    assert [line["step"] for line in log] == [2, 4]
+    for line in log:
+        assert {"loss", "accuracy", "margin", "learning_rate", "grad_norm", "epoch"} <= set(line)
+        assert 0.0 < line["loss"] < 3.0
+        assert 0.0 <= line["accuracy"] <= 1.0
+        assert line["grad_norm"] > 0.0
+    data = json.loads((config.out / "data.json").read_text())
+    assert data["pairs"] + data["ties_left_out"] == 27
+    assert data["bad_rows"] == 0
+    assert RewardModel.load(config.out).layout == "natural"
+
+
+def test_frozen_towers_stay_as_they_were_and_the_rest_moves(config: TrainConfig) -> None:
+    """Compared with the same run of no step at all, which a learning rate of 0 is."""
+    bradley_terry.train(config)
+    still = replace(config, out=config.out.with_name("still"), learning_rate=0.0, weight_decay=0.0)
+    bradley_terry.train(still)
+    before, after = (load_file(folder / "model.safetensors") for folder in (still.out, config.out))
+    model = RewardModel.load(config.out)
+    model.freeze(config.freeze)
+    for name, parameter in model.backbone.named_parameters():
+        if not parameter.requires_grad:
+            assert torch.equal(before[name], after[name]), name
+    assert not torch.equal(
+        before["llm.model.layers.0.mlp.up_proj.weight"], after["llm.model.layers.0.mlp.up_proj.weight"]
+    )
+    assert _weights(config.out)[1] != _weights(still.out)[1]
+
+
+def test_the_resolved_config_is_saved_as_a_recipe(config: TrainConfig) -> None:
+    bradley_terry.train(config)
+    saved = yaml.safe_load((config.out / "config.yaml").read_text())
+    assert saved["verb"] == "train"
+    assert saved["out"] == "run"
+    assert saved["datasets"] == {"texts": 1.0}
+    assert (saved["steps"], saved["learning_rate"], saved["freeze"]) == (2, 1e-3, ["vision", "audio"])
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(config: TrainConfig) -> None:
+    one, two, other = (replace(config, out=config.out.with_name(name)) for name in ("one", "two", "other"))
+    for each in (one, two, replace(other, seed=1)):
+        bradley_terry.train(each)
+    assert _weights(one.out) == _weights(two.out)
+    assert _log(one.out) == _log(two.out)
+    assert _weights(one.out) != _weights(other.out)
+
+
+def test_accumulated_batches_count_as_one_large_one(config: TrainConfig) -> None:
+    """The mean over four pairs, at once or as two halves: same loss, same norm of the gradient in the first step."""
+    large = replace(config, steps=1, batch_size=4)
+    halves = replace(config, steps=1, batch_size=2, accumulation=2, out=config.out.with_name("halves"))
+    for each in (large, halves):
+        bradley_terry.train(each)
+    (one,), (other,) = _log(large.out), _log(halves.out)
+    assert one["loss"] == pytest.approx(other["loss"], rel=1e-4)
+    assert one["grad_norm"] == pytest.approx(other["grad_norm"], rel=1e-3)
+    assert one["accuracy"] == other["accuracy"]
+
+
+def test_accuracy_and_margin_in_the_log_are_those_of_the_rewards(
+    config: TrainConfig, places: Places, make_sample: MakeSample
+) -> None:
+    """With a learning rate of 0 every step sees the model that is saved."""
+    bradley_terry.train(replace(config, steps=1, batch_size=4, learning_rate=0.0, weight_decay=0.0))
+    samples = [cast(Sample, sample) for sample in places["texts"]]
+    rewards = RewardModel.load(config.out).rewards([sample.comparison for sample in samples])
+    signs = torch.tensor([1.0 if sample.preference == "a" else -1.0 for sample in samples])
+    margins = (rewards[:, 0] - rewards[:, 1]) * signs
+    (line,) = _log(config.out)
+    assert line["margin"] == pytest.approx(margins.mean().item(), abs=2e-4)
+    assert line["accuracy"] == pytest.approx((margins > 0).float().mean().item())
+    assert line["loss"] == pytest.approx(-torch.nn.functional.logsigmoid(margins).mean().item(), abs=1e-4)
+
+
+def _stopped_at_3(config: TrainConfig, out: Path) -> TrainConfig:
+    """The run as a crash would leave it: its checkpoint of step 3, and a log that went on, its last line cut off."""
+    shutil.copytree(config.out / "checkpoint-3", out / "checkpoint-3")
+    lines = (config.out / "log.jsonl").read_text().splitlines(keepends=True)
+    (out / "log.jsonl").write_text("".join(lines[:4]) + lines[4][:20])
+    (out / "checkpoint-4").mkdir()  # begun, not finished
+    return replace(config, out=out, resume=True)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2], ids=["plain", "dropout"])
+def test_resuming_is_bit_identical(config: TrainConfig, dropout: float) -> None:
+    """Six steps straight against three, a stop, and three; an epoch has four pairs, so one ends after the stop."""
+    straight = replace(config, steps=6, epochs=9.0, batch_size=1, save_every=3, head_dropout=dropout)
+    bradley_terry.train(straight)
+    resumed = _stopped_at_3(straight, config.out.with_name("resumed"))
+    bradley_terry.train(resumed)
+    assert _weights(resumed.out) == _weights(straight.out)
+    assert _log(resumed.out) == _log(straight.out)
+    assert [line["step"] for line in _log(resumed.out)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_resuming_is_bit_identical_with_media_across_an_epoch(tmp_path: Path) -> None:
+    """Media come from the cache in the straight run and from the towers, in other company, in the resumed one."""
+    straight = TrainConfig(
+        out=tmp_path / "straight",
+        datasets={"miniature:pairs=1": 1.0},
+        limit=18,
+        steps=6,
+        batch_size=4,
+        accumulation=1,
+        learning_rate=1e-3,
+        save_every=3,
+        log_every=1,
+    )
+    bradley_terry.train(straight)
+    epochs = [line["epoch"] for line in _log(straight.out)]
+    assert epochs[2] < 1.0 < epochs[-1]
+    resumed = _stopped_at_3(straight, tmp_path / "resumed")
+    bradley_terry.train(resumed)
+    assert _weights(resumed.out) == _weights(straight.out)
+    assert _log(resumed.out) == _log(straight.out)
+
+
+def test_there_must_be_something_to_resume(config: TrainConfig) -> None:
+    (config.out / "checkpoint-3").mkdir(parents=True)  # begun, not finished
+    with pytest.raises(RecipeError, match=r"nothing to resume in .*Leave --resume out"):
+        bradley_terry.train(replace(config, resume=True))
+
+
+def test_a_fresh_run_in_the_same_folder_starts_a_fresh_log(config: TrainConfig) -> None:
+    for _ in range(2):
+        bradley_terry.train(config)
+    assert [line["step"] for line in _log(config.out)] == [1, 2]
+
+
+@pytest.mark.parametrize("data", [b"\x89PNG broken", None], ids=["broken", "gone"])
+def test_a_sample_with_unusable_media_stops_the_run(
+    config: TrainConfig, places: Places, make_sample: MakeSample, tmp_path: Path, data: bytes | None
+) -> None:
+    broken = _picture(data or b"", make_sample("cat"), file="t2i.json", row="7")
+    if data is None:
+        gone = replace(broken.comparison, response_a=(Media("image", tmp_path / "gone.png"),))
+        broken = replace(broken, comparison=gone)
+    places["texts"].append(broken)
+    with pytest.raises(BadRowError, match=r"t2i\.json, row 7, field 'cat': ") as raised:
+        bradley_terry.train(replace(config, steps=3))
+    assert raised.value.row == 7
+    assert not (config.out / "model.safetensors").exists()
+
+
+def test_a_skipped_sample_counts_once_however_many_epochs_show_it(
+    config: TrainConfig, places: Places, make_sample: MakeSample
+) -> None:
+    """Two epochs of five pairs, one of them broken and alone in its batch."""
+    places["texts"].append(_picture(b"broken", make_sample("cat")))
+    bradley_terry.train(replace(config, steps=10, epochs=2.0, batch_size=1, skip_bad_rows=True))
+    assert json.loads((config.out / "data.json").read_text()) == {"pairs": 5, "ties_left_out": 0, "bad_rows": 1}
+    assert len(_log(config.out)) == 10
+
+
+def test_a_skipped_sample_leaves_its_batch_mates_as_they_are(
+    config: TrainConfig, places: Places, make_sample: MakeSample
+) -> None:
+    bradley_terry.train(replace(config, steps=1, batch_size=4))
+    places["texts"].append(_picture(b"broken", make_sample("cat")))
+    other = replace(config, steps=1, batch_size=5, skip_bad_rows=True, out=config.out.with_name("other"))
+    bradley_terry.train(other)
+    (one,), (two,) = _log(config.out), _log(other.out)
+    assert one["accuracy"] == two["accuracy"]
+    assert one["loss"] == pytest.approx(two["loss"], rel=0.1)  # the tokenizer saw one prompt more
+
+
+class Closed:
+    """Counts how often the terminal was given back."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, *_: Any) -> None:
+        self.count += 1
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_samples(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = Closed()
+    monkeypatch.setattr("omnireward.progress.Progress.__exit__", closed)
+    monkeypatch.setattr(bradley_terry, "bradley_terry", lambda chosen, rejected: (chosen - rejected).sum() * torch.nan)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 0 on the samples \['topic \d', 'topic \d'\]"):
+        bradley_terry.train(config)
+    assert closed.count == 1
+    assert not (config.out / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("layout", ["paper", "natural"])
+def test_a_checkpoint_is_trained_on_in_its_own_layout_only(config: TrainConfig, layout: Any) -> None:
+    bradley_terry.train(replace(config, layout=layout))
+    again = replace(config, model=str(config.out), out=config.out.with_name("again"))
+    bradley_terry.train(again)
+    assert RewardModel.load(again.out).layout == layout
+    other = replace(again, layout="natural" if layout == "paper" else "paper", out=config.out.with_name("other"))
+    with pytest.raises(CheckpointError, match=f"trained with the '{layout}' layout"):
+        bradley_terry.train(other)
+
+
+def test_training_on_starts_from_the_checkpoint(config: TrainConfig) -> None:
+    bradley_terry.train(config)
+    again = replace(
+        config, model=str(config.out), out=config.out.with_name("again"), learning_rate=0.0, weight_decay=0.0
+    )
+    bradley_terry.train(again)
+    assert _weights(again.out) == _weights(config.out)
+
+
+def test_an_unknown_tower_is_refused(config: TrainConfig) -> None:
+    with pytest.raises(UnknownNameError, match="unknown tower 'eyes'"):
+        bradley_terry.train(replace(config, freeze=("eyes",)))
