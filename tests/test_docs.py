@@ -23,10 +23,9 @@ from typing import Any
 
 import pytest
 
-from omnireward import recipes, rows
+from omnireward import recipes, reward_model, rows
 from omnireward.archives import UnpackLimits
 from omnireward.cli import VERBS, main
-from omnireward.judges import reward
 from omnireward.media import Limits
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,7 +177,7 @@ def test_the_limits_in_the_security_document_are_the_defaults() -> None:
     assert stated == {
         **{f"Limits.{field.name}": float(getattr(Limits(), field.name)) for field in fields(Limits)},
         **{f"UnpackLimits.{field.name}": float(getattr(UnpackLimits(), field.name)) for field in fields(UnpackLimits)},
-        "judges.reward.MOST_TOKENS": float(reward.MOST_TOKENS),
+        "reward_model.MOST_TOKENS": float(reward_model.MOST_TOKENS),
         "rows.MAX_ROW_CHARACTERS": float(rows.MAX_ROW_CHARACTERS),
         "rows.MAX_ROW_GROUP_BYTES": float(rows.MAX_ROW_GROUP_BYTES),
     }

@@ -28,7 +28,7 @@ from omnireward.journal import Journal
 from omnireward.judges import open_judge
 from omnireward.judging import Outcome, entries, judge_all
 from omnireward.progress import Progress
-from omnireward.sources import BadRows, read_place
+from omnireward.sources import BadRows, open_place, read_place
 from omnireward.types import Sample, Task
 
 
@@ -81,7 +81,7 @@ def evaluate(config: EvaluateConfig) -> Outcome:
         raise _nothing(config, bad_rows)
     run = {
         "judge": provenance.portable(config.judge, config.out),
-        "benchmark": provenance.portable(config.benchmark, config.out),
+        "benchmark": provenance.portable(_named(config.benchmark), config.out),
         "seed": config.seed,
         "fingerprint": judge.fingerprint,
         "command": provenance.command("evaluate", config, config.out),
@@ -108,6 +108,12 @@ def evaluate(config: EvaluateConfig) -> Outcome:
         journal.compact()
         gallery.write(shelf.samples(), config.out / "shown.jsonl")
     return outcome
+
+
+def _named(place: str) -> str:
+    """NAME or NAME:LOCATION, also where a folder alone was given: reports compare by name."""
+    name, _, location = open_place("benchmarks", place)
+    return f"{name}:{location}" if location else name
 
 
 def _numbered(config: EvaluateConfig, bad_rows: BadRows) -> Iterator[tuple[int, Sample]]:

@@ -10,6 +10,8 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from omnireward.errors import RecipeError
+
 
 @dataclass(frozen=True, slots=True)
 class QuickstartConfig:
@@ -33,7 +35,9 @@ def quickstart(config: QuickstartConfig) -> Path:
 
     run, folder = config.out / "run", config.out / "report"
     for old in (run, folder):
-        if old.exists():
+        if old.exists() and any(old.iterdir()):
+            if not (old / "config.yaml").is_file():  # what we write there; anything else is somebody's own
+                raise RecipeError(f"{old} is there and was not written by omnireward; choose another --out.")
             shutil.rmtree(old)
     recipe = TrainConfig(out=run, **recipes.load("miniature", TrainConfig))
     train(replace(recipe, seed=config.seed))

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from omnireward import __version__, plugins
 from omnireward.backbones import Backbone, BackboneFamily, Prepared, Row, freeze
-from omnireward.errors import CheckpointError, UnknownNameError, UnreadableMediaError
+from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
 from omnireward.feature_cache import FeatureCache
 from omnireward.model_card import model_card
 from omnireward.prompts import conversation
@@ -31,6 +31,9 @@ from omnireward.types import Comparison, Layout, Media, Side, Turn
 
 RECORD = "omnireward.json"
 HEAD = "value_head.safetensors"
+# Positions that the published backbone was made for. Attention takes time that grows with the square: a text of a few
+# megabytes would hold up all others for hours.
+MOST_TOKENS = 32_768
 HEAD_KEYS = {"v_head.summary.weight", "v_head.summary.bias"}
 
 
@@ -53,6 +56,7 @@ class RewardModel(nn.Module):
     Attributes:
         family: the plug-in name of the backbone's family.
         layout: where a media response is put.
+        max_tokens: of a response with its prompt; longer ones are refused, not cut.
         features: embeddings of media already seen; filled only while the towers are frozen.
     """
 
@@ -65,6 +69,7 @@ class RewardModel(nn.Module):
         self.head = nn.Linear(backbone.hidden_size, 1, dtype=torch.float32)
         nn.init.normal_(self.head.weight, std=1.0 / (backbone.hidden_size + 1) ** 0.5)
         nn.init.zeros_(self.head.bias)
+        self.max_tokens = MOST_TOKENS
         self.features = FeatureCache()
 
     @property
@@ -111,14 +116,23 @@ class RewardModel(nn.Module):
             for part, digest in zip(media, digests, strict=True)
         )
         row = self.backbone.tokenize(turns, prepared)
+        if len(row.ids) > self.max_tokens:
+            raise PromptError(
+                f"a response with its prompt is {len(row.ids):,} tokens long; at most {self.max_tokens:,} are read."
+            )
         return Encoded(row, prepared, digests, {digest: embeddings for digest, (_, embeddings) in kept.items()})
 
     def hidden(self, encoded: Sequence[Encoded], padding_side: str = "right") -> Tensor:
-        """Hidden state at the last real token: (rows, hidden). Rows of like length share a pass, so few pads."""
+        """Hidden state at the last real token: (rows, hidden). Rows of like length share a pass, so few pads.
+
+        With several processes there is one pass: they must run the same number, or sharded weights would wait for ever.
+        """
         embeddings = self._embeddings(encoded)
         order: list[int] = []
         passes: list[Tensor] = []
-        for group in like_lengths([len(one.row.ids) for one in encoded]):
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        lengths = [len(one.row.ids) for one in encoded]
+        for group in like_lengths(lengths) if alone else [list(range(len(encoded)))]:
             rows = [encoded[i].row for i in group]
             media = [[embeddings[digest] for digest in encoded[i].digests] for i in group]
             passes.append(self.backbone(rows, media, padding_side=padding_side))

@@ -42,7 +42,11 @@ def test_saving_and_loading_is_bit_identical(
 
 def test_preprocessing_is_kept_and_defaults_to_the_published(backbone: MiniCPMO, tmp_path: Path) -> None:
     backbone.save(tmp_path)
-    assert load(tmp_path).preprocessing == backbone.preprocessing == Preprocessing(frame_max_slices=1)
+    assert (
+        load(tmp_path).preprocessing
+        == backbone.preprocessing
+        == Preprocessing(frame_max_slices=1, views=3, view_size=40)
+    )
     (tmp_path / "preprocessor_config.json").write_text('{"image_processor_type": "MiniCPMVImageProcessor"}')
     assert load(tmp_path).preprocessing == Preprocessing(768 * 768, 256 * 256, 2, 4, 4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -148,14 +149,10 @@ def test_a_tokenizer_without_the_tokens_is_refused() -> None:
 
 
 def test_a_vocabulary_that_leaks_a_special_token_is_refused() -> None:
-    """A word-level vocabulary that holds `<image>` as a plain word: removing the added tokens does not help."""
+    """A vocabulary that holds `<image>` as a plain piece: removing the added tokens does not help."""
     vocabulary = {token: i for i, token in enumerate(SPECIAL_TOKENS)}
-    content = (
-        '{"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null, '
-        '"pre_tokenizer": null, "post_processor": null, "decoder": null, "model": {"type": "WordLevel", "vocab": '
-        + str(vocabulary).replace("'", '"')
-        + ', "unk_token": "<unk>"}}'
-    )
+    model = {"type": "BPE", "vocab": vocabulary, "merges": [], "ignore_merges": True}
+    content = json.dumps({"version": "1.0", "added_tokens": [], "model": model})
     with pytest.raises(CheckpointError, match="plain text"):
         ChatTokenizer(content)
 

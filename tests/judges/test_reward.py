@@ -39,7 +39,7 @@ def test_a_comparison_that_fails_leaves_the_others_their_rewards(
     good = [_ask("tea", "coffee"), _ask("tea", "tea"), _ask("water", "tea")]
     gone = Comparison(good[0].prompt, (Text("tea"),), (Media("image", tmp_path / "gone.png"),))
     long = _ask("tea", "tea " * 3_000)
-    monkeypatch.setattr(reward, "MOST_TOKENS", 2_000)
+    judge.model.max_tokens = 2_000  # type: ignore[attr-defined]
     mixed = judge([gone, good[0], long, good[1], gone, good[2]])
     assert [bool(judgement.error) for judgement in mixed] == [True, False, True, False, True, False]
     assert "gone.png" in mixed[0].error

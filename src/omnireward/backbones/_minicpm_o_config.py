@@ -7,15 +7,16 @@ no code from a checkpoint is run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, TypeVar
 
 from torch import Tensor
 from transformers import Qwen2Config, SiglipVisionConfig, WhisperConfig
 
+from omnireward.backbones._minicpm_o_json import checked, parse_json, read_text, require_multiple
 from omnireward.errors import CheckpointError
 from omnireward.media import DecodeOptions
 
@@ -23,12 +24,14 @@ MODEL_TYPE = "minicpmo"
 CONFIG_FILE = "config.json"
 PREPROCESSING_FILE = "preprocessor_config.json"
 HEAD_DIM = 128  # of the resampler's attention; the published code fixes it
+ENCODER_FRAMES = 50  # a second
+PIECE_FRAMES = 30 * ENCODER_FRAMES  # longer sounds are cut
+MOST_PATCHES = 16_384  # of one view; attention takes time that grows with the square (published: 1,024)
 
 T = TypeVar("T")
 N = TypeVar("N", int, Tensor)
 # The towers are used without the classes that would choose this for them.
 _ATTENTION = {"attn_implementation": "sdpa"}
-_KINDS: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,14 @@ class LanguageConfig:
     rope_theta: float
     max_position_embeddings: int = 32768
     rms_norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        require_multiple("hidden_size", self.hidden_size, "the resampler's head size", HEAD_DIM)
+        # Rotary embeddings turn pairs of numbers, so a head has an even size.
+        require_multiple("hidden_size", self.hidden_size, "2 x num_attention_heads", 2 * self.num_attention_heads)
+        require_multiple(
+            "num_attention_heads", self.num_attention_heads, "num_key_value_heads", self.num_key_value_heads
+        )
 
     def build(self) -> Qwen2Config:
         """The same in transformers' words."""
@@ -65,6 +76,11 @@ class VisionConfig:
     layer_norm_eps: float = 1e-6
     hidden_act: str = "gelu_pytorch_tanh"
 
+    def __post_init__(self) -> None:
+        require_multiple("vision_config: hidden_size", self.hidden_size, "its heads", self.num_attention_heads)
+        if self.image_size < self.patch_size:
+            raise CheckpointError(f"image_size {self.image_size} is less than patch_size {self.patch_size}.")
+
     @property
     def side(self) -> int:
         """Rows (and columns) of the position table."""
@@ -85,6 +101,15 @@ class AudioConfig:
     encoder_ffn_dim: int
     num_mel_bins: int = 80
     max_source_positions: int = 1500
+
+    def __post_init__(self) -> None:
+        require_multiple("audio_config: d_model", self.d_model, "its heads", self.encoder_attention_heads)
+        if self.encoder_ffn_dim // 4 != self.d_model:  # the published projector takes its input size from there
+            raise CheckpointError(f"encoder_ffn_dim {self.encoder_ffn_dim} is not 4 times d_model {self.d_model}.")
+        if self.max_source_positions < PIECE_FRAMES:
+            raise CheckpointError(
+                f"max_source_positions {self.max_source_positions} is less than {PIECE_FRAMES}, a piece of 30 s."
+            )
 
     def build(self) -> WhisperConfig:
         """The same in transformers' words. Dropout is off: training and judging see the same encoder."""
@@ -123,9 +148,16 @@ class MiniCPMOConfig:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.language.hidden_size % HEAD_DIM:
+        if self.audio_chunk_length * ENCODER_FRAMES < self.audio_pool_step:
             raise CheckpointError(
-                f"hidden_size {self.language.hidden_size} is not a multiple of {HEAD_DIM}, the resampler's head size."
+                f"audio_chunk_length {self.audio_chunk_length} s holds no embedding: "
+                f"audio_pool_step {self.audio_pool_step} takes {self.audio_pool_step / ENCODER_FRAMES} s."
+            )
+        patches = (self.slices.scale_resolution / self.vision.patch_size) ** 2
+        if patches > MOST_PATCHES:
+            raise CheckpointError(
+                f"scale_resolution {self.slices.scale_resolution} with patch_size {self.vision.patch_size} makes views "
+                f"of {patches:,.0f} patches; at most {MOST_PATCHES:,} are encoded."
             )
 
     @property
@@ -157,19 +189,24 @@ class MiniCPMOConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> MiniCPMOConfig:
-        """Read the published flat layout. Raises CheckpointError for another model, or a field missing or mistyped."""
+        """Read the published flat layout. Raises CheckpointError for another model, or a field that cannot be used."""
         if data.get("model_type") != MODEL_TYPE:
-            raise CheckpointError(f"config.json has model_type {data.get('model_type')!r}; this is {MODEL_TYPE!r}'s.")
+            raise CheckpointError(
+                f"config.json has model_type {short(data.get('model_type'))}; this is {MODEL_TYPE!r}'s."
+            )
         for unsupported in ("use_sliding_window", "rope_scaling", "tie_word_embeddings"):
             if data.get(unsupported):
-                raise CheckpointError(f"config.json sets {unsupported} to {data[unsupported]!r}; it must be off here.")
+                raise CheckpointError(
+                    f"config.json sets {unsupported} to {short(data[unsupported])}; it must be off here."
+                )
+        slices = _section(data, "slice_config") if data.get("slice_config") else {}
         return cls(
             language=_read(LanguageConfig, data, "config.json"),
             vision=_read(VisionConfig, _section(data, "vision_config"), "vision_config"),
             audio=_read(AudioConfig, _section(data, "audio_config"), "audio_config"),
-            slices=_read(SliceConfig, data.get("slice_config") or {}, "slice_config"),
+            slices=_read(SliceConfig, slices, "slice_config"),
             extra=dict(data),
-            **_checked(cls, data, "config.json"),
+            **checked(cls, data, "config.json"),
         )
 
 
@@ -225,40 +262,16 @@ def encoder_frames(frames: N) -> N:
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file. Raises CheckpointError when it is missing or is something else."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path.parent} has no {path.name}; is it a checkpoint folder?") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{path} holds a {type(data).__name__}, not an object.")
-    return data
+    return parse_json(read_text(path), str(path))
 
 
 def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = data.get(name)
     if not isinstance(section, Mapping):
-        raise CheckpointError(f"{name} must be an object; it is {section!r}.")
+        raise CheckpointError(f"{name} must be an object; it is {short(section)}.")
     return section
 
 
 def _read(kind: type[T], data: Mapping[str, Any], where: str) -> T:
     """Fill a config dataclass from the fields of `data` that it declares."""
-    return kind(**_checked(kind, data, where))
-
-
-def _checked(kind: type[Any], data: Mapping[str, Any], where: str) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for declared in fields(kind):
-        if declared.type not in _KINDS:
-            continue
-        if declared.name not in data:
-            if declared.default is MISSING:
-                raise CheckpointError(f"{where} lacks {declared.name!r}; it has {sorted(data)}.")
-            continue
-        value, wanted = data[declared.name], _KINDS[declared.type]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and declared.type != "bool"):
-            raise CheckpointError(f"{where}: {declared.name} must be {declared.type}; it is {value!r}.")
-        given[declared.name] = value
-    return given
+    return kind(**checked(kind, data, where))

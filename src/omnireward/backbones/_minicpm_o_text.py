@@ -8,12 +8,15 @@ token: it goes through a second tokenizer, made from the same file without its a
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from reprlib import repr as short
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
 from omnireward.backbones import Prepared, Row
+from omnireward.backbones._minicpm_o_json import parse_json
 from omnireward.errors import CheckpointError, PromptError
 from omnireward.types import Media, Part, Text, Turn
 
@@ -37,6 +40,9 @@ SPECIAL_TOKENS = (
     END_OF_SOUND,
     PLACEHOLDER,
 )
+# What the published tokenizer is made of. Others are refused, because with odd settings some of them bring the process
+# down when a text is encoded, long after the file was read.
+PARTS = ("Sequence", "NFC", "Split", "ByteLevel")
 # Marks of `Prepared.pattern`, one for each thing that a picture puts into the text.
 NUMBER_MARK, VIEW_MARK, CROP_MARK, ROW_MARK = "#", "v", "c", "\n"
 
@@ -50,12 +56,9 @@ class ChatTokenizer:
     """
 
     def __init__(self, content: str) -> None:
-        try:
-            bare = json.loads(content) | {"added_tokens": [], "truncation": None, "padding": None}
-        except (ValueError, TypeError) as error:
-            raise CheckpointError(f"tokenizer.json is not a JSON object: {error}") from error
-        whole = Tokenizer.from_str(content)
-        self._bare = Tokenizer.from_str(json.dumps(bare))
+        given = parse_json(content, "tokenizer.json")
+        _check_parts(given)
+        whole, self._bare = _tokenizer(given, given.get("added_tokens")), _tokenizer(given, [])
         ids = {token: found for token in SPECIAL_TOKENS if (found := whole.token_to_id(token)) is not None}
         missing = [token for token in SPECIAL_TOKENS if token not in ids]
         if missing:
@@ -77,6 +80,40 @@ class ChatTokenizer:
     def special(self, token: str) -> int:
         """The id of one of `SPECIAL_TOKENS`."""
         return self._ids[token]
+
+
+def _check_parts(given: Mapping[str, Any]) -> None:
+    model = given.get("model")
+    if not isinstance(model, dict) or model.get("type") != "BPE" or model.get("continuing_subword_prefix"):
+        raise CheckpointError("tokenizer.json's model is not BPE on plain pieces; is it this model's tokenizer?")
+    used = [*_types(given.get("normalizer")), *_types(given.get("pre_tokenizer"))]
+    unknown = [name for name in used if name not in PARTS]
+    if unknown:
+        raise CheckpointError(f"tokenizer.json uses {short(unknown)}; known: {', '.join(PARTS)}.")
+
+
+def _types(part: object) -> Iterator[object]:
+    """The `type` of a part of a tokenizer and of the parts inside it."""
+    if isinstance(part, dict):
+        if "type" in part:
+            yield part["type"]
+        for inner in part.values():
+            yield from _types(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _types(inner)
+
+
+def _tokenizer(given: Mapping[str, Any], added_tokens: object) -> Tokenizer:
+    """What turns text into ids; parts that do something else, such as padding and decoding, are left out."""
+    used = {name: given.get(name) for name in ("version", "normalizer", "pre_tokenizer")}
+    unused = dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
+    # Dropout would draw lots, and a word for unknown bytes that is itself unknown fails at the first of them.
+    model = given["model"] | {"dropout": None, "unk_token": None}
+    try:
+        return Tokenizer.from_str(json.dumps(used | unused | {"model": model, "added_tokens": added_tokens}))
+    except Exception as error:  # for any fault the library raises Exception itself, of no narrower type
+        raise CheckpointError(f"tokenizer.json cannot be used: {error}") from error
 
 
 def picture_pattern(grid: tuple[int, int], *, numbered: bool) -> str:

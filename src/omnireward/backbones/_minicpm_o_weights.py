@@ -45,7 +45,7 @@ class WeightFiles:
         """The tensors named and shaped as `wanted`, which may live on the meta device.
 
         Raises:
-            CheckpointError: a key is missing, left over, or of another shape.
+            CheckpointError: a key is missing, left over, of another shape, or not of floating point.
         """
         missing, left_over = wanted.keys() - self.keys, self.keys - wanted.keys()
         if missing or left_over:
@@ -55,13 +55,9 @@ class WeightFiles:
         tensors: dict[str, Tensor] = {}
         for path in sorted(set(self._where.values())):
             with _open(path) as file:
-                for key in (key for key in self.keys if self._where[key] == path):
-                    tensors[key] = file.get_tensor(key).to(dtype)
-        wrong = {key for key, tensor in tensors.items() if tensor.shape != wanted[key].shape}
-        if wrong:
-            key = min(wrong)
-            shapes = f"{key} is {tuple(tensors[key].shape)}, config.json makes it {tuple(wanted[key].shape)}"
-            raise CheckpointError(f"{len(wrong)} weights have another shape than config.json says: {shapes}.")
+                for key in sorted(key for key in self.keys if self._where[key] == path):
+                    _check_shape(key, tuple(file.get_slice(key).get_shape()), tuple(wanted[key].shape))
+                    tensors[key] = _floating(key, file.get_tensor(key)).to(dtype)
         return tensors
 
 
@@ -88,19 +84,32 @@ def write_folder(folder: Path, tensors: Mapping[str, Tensor], texts: Mapping[str
 
 def _files(folder: Path) -> list[Path]:
     if not (folder / INDEX).exists():
-        if not (folder / SINGLE).exists():
+        if not (folder / SINGLE).is_file():
             raise CheckpointError(f"{folder} has neither {SINGLE} nor {INDEX}; only safetensors weights are read.")
         return [folder / SINGLE]
     listed = read_json(folder / INDEX).get("weight_map")
-    names = set(listed.values()) if isinstance(listed, dict) else set()
-    # The index comes with the weights from anywhere: it must not make us read other folders.
-    strange = sorted(str(name) for name in names if not isinstance(name, str) or Path(name).name != name)
-    absent = sorted(name for name in names - set(strange) if not (folder / name).exists())
-    if strange or absent or not names:
+    values = list(listed.values()) if isinstance(listed, dict) else []
+    there = {path.name for path in folder.iterdir() if path.is_file()}
+    # The index comes with the weights from anywhere: it names files of this folder, and must not lead out of it.
+    strange = {str(value) for value in values if not isinstance(value, str) or value not in there}
+    if strange or not values:
         raise CheckpointError(
-            f"{folder / INDEX} lists {len(names)} files; not in the folder by name: {strange}; absent: {absent}."
+            f"{folder / INDEX} lists {len(values)} weights. Not files of its folder: {_some(strange)}."
         )
-    return [folder / name for name in sorted(names)]
+    return [folder / name for name in sorted(set(values))]
+
+
+def _check_shape(key: str, given: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    if given != wanted:
+        raise CheckpointError(
+            f"a weight has another shape than it should: {key} is {given}, config.json makes it {wanted}."
+        )
+
+
+def _floating(key: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        raise CheckpointError(f"the weight {key} is of {tensor.dtype}; only floating point can be used.")
+    return tensor
 
 
 def _open(path: Path) -> safe_open:

@@ -16,9 +16,6 @@ from omnireward.judges import Judge, JudgeKind
 from omnireward.types import Comparison, Judgement, Side
 
 SIDES: tuple[Side, ...] = ("a", "b")
-# Positions that the published backbone was made for. Attention takes time that grows with the square: a text of a few
-# megabytes would hold up all others for hours.
-MOST_TOKENS = 32_768
 
 if TYPE_CHECKING:
     from omnireward.reward_model import Encoded, RewardModel
@@ -40,7 +37,7 @@ class RewardJudge:
         places: list[tuple[int, int]] = []  # of the two responses among the encoded
         for comparison in comparisons:
             try:
-                pair = [_bounded(self.model.encode(comparison, side)) for side in SIDES]
+                pair = [self.model.encode(comparison, side) for side in SIDES]
             except (MediaError, PromptError) as error:
                 judgements.append(Judgement(None, error=f"{type(error).__name__}: {error}"))
             else:
@@ -61,13 +58,6 @@ def _equal(a: Encoded, b: Encoded) -> bool:
     return a.digests == b.digests and a.row.ids.tolist() == b.row.ids.tolist()
 
 
-def _bounded(encoded: Encoded) -> Encoded:
-    tokens = len(encoded.row.ids)
-    if tokens > MOST_TOKENS:
-        raise PromptError(f"a response with its prompt is {tokens:,} tokens long; at most {MOST_TOKENS:,} are judged.")
-    return encoded
-
-
 def _judgement(a: float, b: float) -> Judgement:
     if not (abs(a) < float("inf") and abs(b) < float("inf")):  # false for NaN too
         return Judgement(None, error=f"the model's rewards are not finite: {a}, {b}")
@@ -78,6 +68,8 @@ def _open(argument: str, _seed: int) -> Judge:
     if not argument:
         raise RecipeError("the judge `reward` needs a checkpoint folder: reward:runs/quickstart")
     try:
+        import torch
+
         from omnireward.reward_model import RewardModel
     except ImportError as error:
         raise MissingExtraError("the judge `reward`", "train") from error
@@ -87,6 +79,7 @@ def _open(argument: str, _seed: int) -> Judge:
         raise RecipeError(f"cannot tell which folder {argument!r} is: {error}") from error
     model = RewardModel.load(folder)
     model.requires_grad_(False)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     return RewardJudge(model, _fingerprint(folder))
 
 

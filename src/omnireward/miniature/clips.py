@@ -1,25 +1,26 @@
-"""Short clips: one shape moving across a plain ground, at its own speed, perhaps flickering."""
+"""Short clips: one shape moving across a plain ground at its own speed, perhaps with a white flash."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from omnireward.media.encode import mp4
 from omnireward.miniature.items import COLOURS, WARM, Item, colour_labels, level, one_of
-from omnireward.miniature.pictures import SHAPES, SIDE, shape
+from omnireward.miniature.pictures import SHAPES, SIDE, grey, shape
 from omnireward.types import Media
 
-FRAMES = 8
-FPS = 8  # frames per second
+FRAMES = 4
+FPS = 4  # frames per second
 DIRECTIONS = ("left", "right")
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """What a clip shows. Values without a unit are in [0, 1]; `start` is where the motion begins."""
+    """What a clip shows. Values without a unit are in [0, 1]; `row` is the height of the way, pixels."""
 
     colour: str
     shape: str
@@ -27,9 +28,9 @@ class Clip:
     speed: float
     size: float
     light: float
-    flicker: float
+    flash: float
     growth: float
-    start: float
+    row: int
 
 
 def draw_clip(rng: np.random.Generator) -> Clip:
@@ -41,23 +42,22 @@ def draw_clip(rng: np.random.Generator) -> Clip:
         speed=level(rng, 3),
         size=level(rng, 3),
         light=level(rng, 3),
-        flicker=level(rng, 2),
+        flash=level(rng, 2),
         growth=level(rng, 3),
-        start=round(float(rng.random()), 4),
+        row=20 + int(rng.integers(17)),
     )
 
 
-def frames(c: Clip) -> np.ndarray:
+def frames(c: Clip) -> npt.NDArray[np.uint8]:
     """The clip as uint8 (FRAMES, SIDE, SIDE, 3)."""
     made = []
-    travel = 8 + 16 * c.speed  # pixels from the middle to either end of the way
+    travel = 5 + 15 * c.speed  # pixels from the middle to either end of the way
     for n in range(FRAMES):
         t = 2 * n / (FRAMES - 1) - 1  # -1 at the first frame, +1 at the last
-        ground = 60 + 150 * c.light + (45 * c.flicker if n % 4 in (0, 3) else 0)
-        image = Image.new("RGB", (SIDE, SIDE), (round(ground),) * 3)
+        image = Image.new("RGB", (SIDE, SIDE), grey(255 if c.flash and n == 2 else 60 + 120 * c.light))
         x = 28 + (1 if c.direction == "right" else -1) * travel * t
         radius = 6 + 4 * c.size + 4 * (c.growth - 0.5) * t
-        shape(ImageDraw.Draw(image), c.shape, (round(x), round(20 + 16 * c.start)), radius, COLOURS[c.colour])
+        shape(ImageDraw.Draw(image), c.shape, (round(x), c.row), radius, COLOURS[c.colour])
         made.append(np.asarray(image))
     return np.stack(made)
 
@@ -71,7 +71,7 @@ def clip_labels(c: Clip) -> dict[str, float]:
         "speed": c.speed,
         "size": c.size,
         "light": c.light,
-        "flicker": c.flicker,
+        "flash": c.flash,
         "growth": c.growth,
     }
 
@@ -82,12 +82,12 @@ def clip_item(c: Clip, wanted_colour: str | None = None) -> Item:
         "speed": c.speed,
         "size": c.size,
         "light": c.light,
-        "flicker": c.flicker,
+        "flash": c.flash,
         "growth": c.growth,
         "rightwards": float(c.direction == "right"),
         "warm": float(c.colour in WARM),
     }
     if wanted_colour is not None:
         truth["match"] = float(c.colour == wanted_colour)
-        truth["general"] = (truth["match"] + 2 * (1 - c.flicker)) / 3
+        truth["general"] = (truth["match"] + 2 * (1 - c.flash)) / 3
     return Item(Media("video", mp4(frames(c), FPS)), truth, clip_labels(c))

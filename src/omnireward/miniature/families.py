@@ -81,7 +81,7 @@ _LIGHT = Family(
     ("have a dark background", "be dark behind the shape"),
 )
 _DOTS = Family("dots", ("have more dots", "show many dots"), ("have fewer dots", "show few dots"))
-_GRAIN = Family("grain", ("be grainy", "have more noise"), ("be clean", "have less noise"))
+_STRIPES = Family("stripes", ("be striped", "have stripes"), ("be plain", "have no stripes"))
 
 
 def _facts(*names: str) -> Iterator[Family]:
@@ -100,18 +100,18 @@ def _match(what: str) -> Family:
 
 FAMILIES: dict[Task, tuple[Family, ...]] = {
     Task.T2T: (*_MANNERS, _REASON, *_facts("topic")),
-    Task.TI2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("colour", "shape", "place")),
-    Task.TV2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("colour", "shape", "motion")),
-    Task.TA2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("pitch", "tone", "count")),
+    Task.TI2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("colour", "shape")),
+    Task.TV2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("colour", "motion")),
+    Task.TA2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("pitch", "tone")),
     Task.T2I: (
-        _SIZE, _LIGHT, _WARM, _DOTS, _GRAIN, _match("colour"),
+        _SIZE, _LIGHT, _WARM, _DOTS, _STRIPES, _match("colour"),
         Family("right", ("have its shape on the right", "place the shape to the right"),
                ("have its shape on the left", "place the shape to the left")),
         Family("height", ("have its shape high up",), ("have its shape low down",), held_out=True),
         Family("filled", ("have a filled shape",), ("have an empty shape",), held_out=True),
     ),
     Task.TI2I: (
-        _SIZE, _LIGHT, _WARM, _DOTS, _GRAIN, _match("colour"),
+        _SIZE, _LIGHT, _WARM, _DOTS, _STRIPES, _match("colour"),
         Family("kept", ("keep the background", "leave the background as it was"),
                ("change the background", "replace the background")),
         Family("height", ("have its shape high up",), ("have its shape low down",), held_out=True),
@@ -119,25 +119,25 @@ FAMILIES: dict[Task, tuple[Family, ...]] = {
     Task.T2V: (
         Family("speed", ("move faster", "be fast"), ("move slower", "be slow")),
         Family("rightwards", ("move to the right", "go right"), ("move to the left", "go left")),
-        Family("flicker", ("flicker", "have a flickering background"), ("be steady", "have a steady background")),
+        Family("flash", ("flash white", "have a white flash"), ("never flash", "have no flash")),
         _SIZE, _LIGHT, _WARM, _match("colour"),
         Family("growth", ("have a growing shape",), ("have a shrinking shape",), held_out=True),
     ),
     Task.T2A: (
         Family("pitch", ("have a higher pitch", "be high"), ("have a lower pitch", "be low")),
         Family("harsh", ("be harsh", "have a harsh tone"), ("be pure", "have a pure tone")),
-        Family("beeps", ("have more beeps", "beep often"), ("have fewer beeps", "beep seldom")),
+        Family("beeps", ("have more beeps", "have many beeps"), ("have fewer beeps", "have few beeps")),
         Family("loudness", ("be louder", "be loud"), ("be quieter", "be quiet")),
-        Family("length", ("last longer", "be long"), ("end sooner", "be short")),
+        Family("length", ("have long beeps", "beep longer"), ("have short beeps", "beep shorter")),
         Family("hiss", ("have hiss", "have more noise"), ("have no hiss", "have less noise")),
         _match("pitch"),
         Family("glide", ("rise in pitch",), ("fall in pitch",), held_out=True),
     ),
     Task.T23D: (
         Family("tall", ("be tall", "be higher and thinner"), ("be flat", "be lower and wider")),
-        Family("parts", ("have more parts", "be made of many parts"), ("have fewer parts", "be made of few parts")),
+        Family("ball", ("have a ball on top", "carry a ball"), ("have no ball", "carry nothing")),
         Family("shade", ("have a bright colour", "be bright"), ("have a dark colour", "be dark")),
-        Family("torn", ("be torn open", "have a hole"), ("be whole", "have no hole")),
+        Family("white", ("have a white side", "be partly white"), ("have one colour", "have no white side")),
         Family("plate", ("stand on a plate", "have a plate"), ("stand on nothing", "have no plate")),
         _WARM, _match("colour"),
         Family("round", ("be round",), ("have corners",), held_out=True),

@@ -50,11 +50,20 @@ def split_of(recipe: str) -> Split:
 Made = TypeVar("Made")
 
 
-def draw_for(split: Split, rng: np.random.Generator, draw: Callable[[np.random.Generator], Made]) -> Made:
-    """Draw until the split is right. `draw` returns something whose repr describes the item whole."""
+def draw_for(
+    split: Split,
+    rng: np.random.Generator,
+    draw: Callable[[np.random.Generator], Made],
+    made_of: Callable[[Made], str] = repr,
+) -> Made:
+    """Draw descriptions until one belongs to the split.
+
+    `made_of` tells apart what would differ when made, and nothing else: were two descriptions of one text or picture
+    told apart, both splits could hold it.
+    """
     for _ in range(1000):
         made = draw(rng)
-        if split_of(repr(made)) == split:
+        if split_of(made_of(made)) == split:
             return made
     raise RuntimeError(f"no item for the {split} split in 1000 draws: the description has too little variety")
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from omnireward.miniature.clips import DIRECTIONS, Clip, clip_item, draw_clip
 from omnireward.miniature.items import COLOURS, Item, Split, draw_for, one_of
-from omnireward.miniature.pictures import PLACES, SHAPES, Picture, draw_picture, picture_item
+from omnireward.miniature.pictures import SHAPES, Picture, draw_picture, picture_item
 from omnireward.miniature.solids import Solid, draw_solid, solid_item
-from omnireward.miniature.sounds import COUNTS, PITCHES, TIMBRES, Sound, draw_sound, sound_item
-from omnireward.miniature.texts import TOPICS, answer_item, draw_manner
+from omnireward.miniature.sounds import PITCHES, TIMBRES, Sound, draw_sound, sound_item
+from omnireward.miniature.texts import TOPICS, answer_item
 from omnireward.types import Part, Task, Text
 
 
@@ -40,9 +40,8 @@ def _t2t(split: Split, rng: np.random.Generator) -> Pair:
 
     def answer() -> Item:
         named = _often(rng, topic, TOPICS)
-        manner = draw_for(split, rng, draw_manner)
         lead = one_of(rng, ("This is about {}.", "Here is some {}.", "On {}:"))
-        item = answer_item(manner, lead.format(named), {"topic": named}, {"topic": topic})
+        item = answer_item(split, rng, lead.format(named), {"topic": named}, {"topic": topic})
         # Without a criterion people want a reason first, then the topic.
         return replace(item, truth={**item.truth, "general": (item.truth["topic"] + 2 * item.truth["reason"]) / 3})
 
@@ -68,7 +67,7 @@ def _grounded(
 
     def answer() -> Item:
         claims = {kind: _often(rng, value, choices[kind]) for kind, value in right.items()}
-        return answer_item(draw_for(split, rng, draw_manner), one_of(rng, say).format(**claims), claims, right)
+        return answer_item(split, rng, one_of(rng, say).format(**claims), claims, right)
 
     labels = {f"wants {kind} {value}": 1.0 for kind, value in right.items()}
     return Pair((shown.part, Text(ask)), answer(), answer(), labels, shown)
@@ -76,25 +75,25 @@ def _grounded(
 
 def _ti2t(split: Split, rng: np.random.Generator) -> Pair:
     p = draw_for(split, rng, draw_picture)
-    right = {"colour": p.colour, "shape": p.shape, "place": p.place}
-    choices = {"colour": COLOURS, "shape": SHAPES, "place": PLACES}
-    say = ("A {colour} {shape} on the {place}.", "I see a {colour} {shape}, {place}.")
+    right = {"colour": p.colour, "shape": p.shape}
+    choices = {"colour": COLOURS, "shape": SHAPES}
+    say = ("It is a {colour} {shape}.", "I see a {colour} {shape}.")
     return _grounded(split, rng, picture_item(p), "What is seen?", right, choices, say)
 
 
 def _tv2t(split: Split, rng: np.random.Generator) -> Pair:
     c = draw_for(split, rng, draw_clip)
-    right = {"colour": c.colour, "shape": c.shape, "motion": c.direction}
-    choices = {"colour": COLOURS, "shape": SHAPES, "motion": DIRECTIONS}
-    say = ("A {colour} {shape} moves {motion}.", "The {colour} {shape} goes {motion}.")
+    right = {"colour": c.colour, "motion": c.direction}
+    choices = {"colour": COLOURS, "motion": DIRECTIONS}
+    say = ("A {colour} shape moves {motion}.", "It is {colour} and goes {motion}.")
     return _grounded(split, rng, clip_item(c), "What happens?", right, choices, say)
 
 
 def _ta2t(split: Split, rng: np.random.Generator) -> Pair:
     s = draw_for(split, rng, draw_sound)
-    right = {"pitch": s.pitch, "tone": s.timbre, "count": COUNTS[s.beeps - 1]}
-    choices = {"pitch": PITCHES, "tone": TIMBRES, "count": COUNTS}
-    say = ("I hear {count} {pitch} {tone} beep.", "A {pitch} {tone} sound, {count} beep.")
+    right = {"pitch": s.pitch, "tone": s.timbre}
+    choices = {"pitch": PITCHES, "tone": TIMBRES}
+    say = ("I hear a {pitch} {tone} beep.", "A {pitch} sound, and {tone}.")
     return _grounded(split, rng, sound_item(s), "What is heard?", right, choices, say)
 
 

@@ -1,10 +1,11 @@
-"""Drawn pictures: one shape on a plain ground, with dots along the lower edge and grain over it all."""
+"""Drawn pictures: one shape on a grey ground, perhaps striped, over a white band with a few dots."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from omnireward.media.encode import png
@@ -12,13 +13,14 @@ from omnireward.miniature.items import COLOURS, WARM, Item, colour_labels, level
 from omnireward.types import Media
 
 SIDE = 56  # pixels
-SHAPES = ("circle", "square", "triangle")
+SHAPES = ("square", "bar", "pole")
+Pixels = npt.NDArray[np.uint8]
 PLACES = ("left", "middle", "right")
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a picture shows. Values without a unit are in [0, 1]; `jitter` is the grain's seed."""
+    """What a picture shows. Values without a unit are in [0, 1]; `jitter` seeds the noise that tells pictures apart."""
 
     colour: str
     shape: str
@@ -27,7 +29,7 @@ class Picture:
     height: float
     light: float
     dots: int
-    grain: float
+    stripes: float
     filled: bool
     jitter: int
 
@@ -42,23 +44,31 @@ def draw_picture(rng: np.random.Generator) -> Picture:
         height=level(rng, 3),
         light=level(rng, 3),
         dots=int(rng.integers(4)),
-        grain=level(rng, 3),
+        stripes=level(rng, 2),
         filled=bool(rng.random() < 0.7),
         jitter=int(rng.integers(2**31)),
     )
 
 
-def pixels(p: Picture) -> np.ndarray:
+def pixels(p: Picture) -> Pixels:
     """The picture as uint8 (SIDE, SIDE, 3)."""
-    ground = round(60 + 180 * p.light)
-    image = Image.new("RGB", (SIDE, SIDE), (ground, ground, ground))
+    image = Image.new("RGB", (SIDE, SIDE), grey(60 + 150 * p.light))
     pen = ImageDraw.Draw(image)
-    x = {"left": 16, "middle": 28, "right": 40}[p.place]
-    shape(pen, p.shape, (x, round(34 - 14 * p.height)), 6 + 5 * p.size, COLOURS[p.colour], filled=p.filled)
-    dot = (20, 20, 20) if p.light > 0.25 else (235, 235, 235)
+    if p.stripes:
+        for y in range(0, SIDE, 4):
+            pen.line((0, y, SIDE, y), fill=grey(105 + 150 * p.light), width=2)
+    x = {"left": 14, "middle": 28, "right": 42}[p.place]
+    shape(pen, p.shape, (x, round(26 - 8 * p.height)), 6 + 4 * p.size, COLOURS[p.colour], filled=p.filled)
+    pen.rectangle((0, 43, SIDE, SIDE), fill=(255, 255, 255))
     for i in range(p.dots):
-        pen.ellipse((6 + 13 * i, 48, 11 + 13 * i, 53), fill=dot)
-    return add_grain(np.asarray(image), p.grain, p.jitter)
+        pen.ellipse((4 + 18 * i, 44, 14 + 18 * i, 54), fill=(0, 0, 0))
+    noise = np.random.default_rng(p.jitter).normal(0, 2, (SIDE, SIDE, 1))  # of 255 grey levels
+    return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
+
+
+def grey(value: float) -> tuple[int, int, int]:
+    """An RGB grey, of 255."""
+    return (round(value), round(value), round(value))
 
 
 def shape(
@@ -70,25 +80,11 @@ def shape(
     *,
     filled: bool = True,
 ) -> None:
-    """Draw one of SHAPES; radius in pixels."""
+    """Draw one of SHAPES; radius in pixels. A bar lies, a pole stands."""
     x, y = centre
-    box = (x - radius, y - radius, x + radius, y + radius)
-    fill, line = (colour if filled else None), colour
-    if name == "circle":
-        pen.ellipse(box, fill=fill, outline=line, width=3)
-    elif name == "square":
-        pen.rectangle(box, fill=fill, outline=line, width=3)
-    else:
-        pen.polygon(
-            [(x, y - radius), (x - radius, y + radius), (x + radius, y + radius)], fill=fill, outline=line, width=3
-        )
-
-
-def add_grain(image: np.ndarray, grain: float, seed: int) -> np.ndarray:
-    """Gaussian noise of up to 45 grey levels; a little is always there, so that no two pictures share their bytes."""
-    rng = np.random.default_rng(seed)
-    noise = rng.normal(0, 1.5 + 45 * grain, image.shape[:2])[..., None]
-    return np.clip(image + noise, 0, 255).astype(np.uint8)
+    wide, high = {"square": (1.0, 1.0), "bar": (1.5, 0.4), "pole": (0.4, 1.5)}[name]
+    box = (x - wide * radius, y - high * radius, x + wide * radius, y + high * radius)
+    pen.rectangle(box, fill=colour if filled else None, outline=colour, width=2)
 
 
 def picture_labels(p: Picture) -> dict[str, float]:
@@ -101,7 +97,7 @@ def picture_labels(p: Picture) -> dict[str, float]:
         "height": p.height,
         "light": p.light,
         "dots": p.dots / 3,
-        "grain": p.grain,
+        "stripes": p.stripes,
         "filled": float(p.filled),
     }
 
@@ -114,11 +110,11 @@ def picture_item(p: Picture, wanted_colour: str | None = None) -> Item:
         "light": p.light,
         "right": PLACES.index(p.place) / 2,
         "dots": p.dots / 3,
-        "grain": p.grain,
+        "stripes": p.stripes,
         "filled": float(p.filled),
         "warm": float(p.colour in WARM),
     }
     if wanted_colour is not None:
         truth["match"] = float(p.colour == wanted_colour)
-        truth["general"] = (truth["match"] + 2 * (1 - p.grain)) / 3
+        truth["general"] = (truth["match"] + 2 * (1 - p.stripes)) / 3
     return Item(Media("image", png(pixels(p))), truth, picture_labels(p))

@@ -1,10 +1,12 @@
-"""Solid objects: surfaces of revolution, stacked, in one colour, perhaps with a side torn open. Written as GLB."""
+"""Solid objects: a surface of revolution, perhaps half white, with a ball on top, or on a plate. Written as GLB."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from omnireward.errors import MissingExtraError
 from omnireward.miniature.items import COLOURS, WARM, Item, colour_labels, level, one_of
@@ -20,9 +22,9 @@ class Solid:
     colour: str
     form: str
     tall: float
-    parts: int
     shade: float
-    torn: float
+    white: float
+    ball: bool
     plate: bool
     turn: float
 
@@ -33,9 +35,9 @@ def draw_solid(rng: np.random.Generator) -> Solid:
         colour=one_of(rng, list(COLOURS)),
         form=one_of(rng, FORMS),
         tall=level(rng, 3),
-        parts=1 + int(rng.integers(3)),
         shade=level(rng, 2),
-        torn=level(rng, 2),
+        white=level(rng, 2),
+        ball=bool(rng.random() < 0.5),
         plate=bool(rng.random() < 0.5),
         turn=round(float(rng.random()) * np.pi, 3),
     )
@@ -47,36 +49,35 @@ def glb(s: Solid) -> bytes:
         import trimesh
     except ImportError as error:
         raise MissingExtraError("the made-up world's 3D objects", "mesh") from error
-    radius = 0.6 - 0.25 * s.tall
-    height = 0.5 + 0.9 * s.tall
-    sections = 4 if s.form == "box" else 12
-    pieces = []
-    for n in range(s.parts):
-        scale = 1 - 0.25 * n
-        rise = 0.5 * height / s.parts if s.parts > 1 else 0.5 * height
-        profile = _profile(s.form) * [radius * scale, rise]
-        piece = trimesh.creation.revolve(profile, sections=sections)
-        piece.apply_translation([0, 0, 2 * rise * n])
-        pieces.append(piece)
-    mesh = trimesh.util.concatenate(pieces)
-    mesh.apply_transform(trimesh.transformations.rotation_matrix(s.turn, [0, 0, 1]))
-    if s.torn:  # about a third of the surface is missing on one side
-        angle = np.arctan2(mesh.triangles_center[:, 1], mesh.triangles_center[:, 0])
-        mesh.update_faces((angle < 0.6) | (angle > 2.6))
-    rgb = (np.array(COLOURS[s.colour]) * (1.0 if s.shade else 0.5)).astype(np.uint8)
-    mesh.visual = trimesh.visual.ColorVisuals(mesh, vertex_colors=np.tile([*rgb, 255], (len(mesh.vertices), 1)))
+    half = (0.3 + 0.6 * s.tall, 0.7 - 0.3 * s.tall)  # height, radius
+    body = trimesh.creation.revolve(_profile(s.form) * [half[1], half[0]], sections=4 if s.form == "box" else 12)
+    body.apply_transform(trimesh.transformations.rotation_matrix(s.turn, [0, 0, 1]))
+    rgb = np.array(COLOURS[s.colour]) * (1.0 if s.shade else 0.5)
+    colours = np.tile([*rgb, 255], (len(body.vertices), 1)).astype(np.uint8)
+    if s.white:
+        colours[body.vertices[:, 0] > 0] = 255
+    body.visual = trimesh.visual.ColorVisuals(body, vertex_colors=colours)
+    pieces = [body]
+    if s.ball:
+        pieces.append(_piece(trimesh.creation.icosphere(subdivisions=1, radius=0.25), half[0] + 0.2))
     if s.plate:
-        plate = trimesh.creation.box(extents=[1.5, 1.5, 0.08])
-        plate.apply_translation([0, 0, mesh.bounds[0, 2] - 0.04])
-        plate.visual = trimesh.visual.ColorVisuals(
-            plate, vertex_colors=np.tile([90, 90, 90, 255], (len(plate.vertices), 1))
-        )
-        mesh = trimesh.util.concatenate([mesh, plate])
+        pieces.append(_piece(trimesh.creation.box(extents=[1.6, 1.6, 0.1]), -half[0] - 0.05))
+    mesh = trimesh.util.concatenate(pieces)
     mesh.apply_transform(trimesh.transformations.rotation_matrix(-np.pi / 2, [1, 0, 0]))  # glTF is +Y up
     return bytes(mesh.export(file_type="glb"))
 
 
-def _profile(form: str) -> np.ndarray:
+def _piece(mesh: Any, height: float) -> Any:
+    """A dark part at a height."""
+    import trimesh
+
+    mesh.apply_translation([0, 0, height])
+    colours = np.tile(np.array([40, 40, 40, 255], np.uint8), (len(mesh.vertices), 1))
+    mesh.visual = trimesh.visual.ColorVisuals(mesh, vertex_colors=colours)
+    return mesh
+
+
+def _profile(form: str) -> npt.NDArray[np.float64]:
     """Half the outline, (points, 2) radius and height, in a box of radius 1 and height -1 to 1."""
     if form == "ball":
         angle = np.linspace(-np.pi / 2, np.pi / 2, 7)
@@ -92,9 +93,9 @@ def solid_labels(s: Solid) -> dict[str, float]:
         **colour_labels(s.colour),
         **{f"form {name}": float(name == s.form) for name in FORMS},
         "tall": s.tall,
-        "parts": (s.parts - 1) / 2,
         "shade": s.shade,
-        "torn": s.torn,
+        "white": s.white,
+        "ball": float(s.ball),
         "plate": float(s.plate),
     }
 
@@ -104,13 +105,13 @@ def solid_item(s: Solid, wanted_colour: str) -> Item:
     match = float(s.colour == wanted_colour)
     truth = {
         "tall": s.tall,
-        "parts": (s.parts - 1) / 2,
         "shade": s.shade,
-        "torn": s.torn,
+        "white": s.white,
+        "ball": float(s.ball),
         "plate": float(s.plate),
         "round": float(s.form in ("ball", "cone", "cylinder")),
         "warm": float(s.colour in WARM),
         "match": match,
-        "general": (match + 2 * (1 - s.torn)) / 3,
+        "general": (match + 2 * (1 - s.white)) / 3,
     }
     return Item(Media("mesh", glb(s)), truth, solid_labels(s))

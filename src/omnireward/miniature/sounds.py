@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from omnireward.media.encode import wav
 from omnireward.miniature.items import Item, level, one_of
@@ -44,17 +45,16 @@ def draw_sound(rng: np.random.Generator) -> Sound:
     )
 
 
-def samples(s: Sound) -> np.ndarray:
-    """The sound as float32 (samples,) at RATE; 0.4 to 1.0 seconds long."""
-    seconds = 0.4 + 0.6 * s.length
-    t = np.arange(round(seconds * RATE)) / RATE
-    hertz = PITCHES[s.pitch] * 2 ** ((s.glide - 0.5) * t / seconds)
+def samples(s: Sound) -> npt.NDArray[np.float32]:
+    """The sound as float32 (samples,) at RATE: one beep starts every 0.3 seconds."""
+    t = np.arange(round(0.9 * RATE)) / RATE
+    since = t % 0.3  # seconds since the newest beep began
+    hertz = PITCHES[s.pitch] * 2 ** ((s.glide - 0.5) * since / 0.3)
     phase = 2 * np.pi * np.cumsum(hertz) / RATE
     tone = np.sin(phase) if s.timbre == "pure" else np.sign(np.sin(phase)) * 0.7
-    gate = (t / seconds * s.beeps) % 1.0 < 0.6
-    rng = np.random.default_rng(s.jitter)
-    hiss = rng.normal(0, 0.002 + 0.06 * s.hiss, t.shape)
-    return np.clip(tone * gate * (0.08 + 0.5 * s.loudness**1.5) + hiss, -1, 1).astype(np.float32)
+    gate = (since < 0.06 + 0.18 * s.length) & (t < 0.3 * s.beeps)
+    hiss = np.random.default_rng(s.jitter).normal(0, 0.002 + 0.06 * s.hiss, t.shape)
+    return np.clip(tone * gate * (0.05 + 0.6 * s.loudness**2) + hiss, -1, 1).astype(np.float32)
 
 
 def sound_labels(s: Sound) -> dict[str, float]:

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnireward.miniature.items import Item, level, one_of
+from omnireward.miniature.items import Item, Split, draw_for, level, one_of
 from omnireward.types import Text
 
-TOPICS = ("tea", "rain", "trains", "bread", "chess", "cats", "music", "snow", "bees", "books", "salt", "rivers")
-DETAILS = (
-    "People like it.", "It is easy to find.", "Families keep some.", "Old stories tell of it.", "It is best at dawn.",
-    "Schools teach it.", "It has changed.", "Markets have some.", "It is common.", "Villages love it.",
-)  # fmt: skip
+TOPICS = ("tea", "rain", "trains", "bread", "cats", "music", "bees", "books")
+DETAILS = ("Also, people like it.", "Also, it is easy to find.", "Also, stories tell of it.", "Also, schools teach it.")
 POLITE = ("Thank you.", "With pleasure.", "Kind regards.")
 CAUTIOUS = ("Perhaps not.", "I am unsure.", "Maybe so.")
 CHEERFUL = ("What joy!", "Wonderful!", "Great fun!")
@@ -43,10 +40,10 @@ class Manner:
 
 def draw_manner(rng: np.random.Generator) -> Manner:
     """A manner with every attribute drawn at random."""
-    return Manner(level(rng, 3), *(bool(rng.random() < 0.35) for _ in range(6)), order=int(rng.integers(2**31)))
+    return Manner(level(rng, 2), *(bool(rng.random() < 0.35) for _ in range(6)), order=int(rng.integers(2**31)))
 
 
-def write(manner: Manner, facts: tuple[str, ...]) -> str:
+def write(manner: Manner, facts: str) -> str:
     """The answer in words."""
     rng = np.random.default_rng(manner.order)
     fillers = [DETAILS[i] for i in rng.permutation(len(DETAILS))[: round(2 * manner.detail)]]
@@ -62,18 +59,22 @@ def write(manner: Manner, facts: tuple[str, ...]) -> str:
             extras.append(one_of(rng, phrases).format(n=int(rng.integers(3, 99))))
     extras = [extras[i] for i in rng.permutation(len(extras))]
     opening = [one_of(rng, POLITE)] if manner.polite else []
-    return " ".join([*opening, *facts, *extras])
+    return " ".join([*opening, facts, *extras])
 
 
-def answer_item(manner: Manner, facts: str, claims: Mapping[str, str], right: Mapping[str, str]) -> Item:
-    """An answer as an item.
+def answer_item(
+    split: Split, rng: np.random.Generator, facts: str, claims: Mapping[str, str], right: Mapping[str, str]
+) -> Item:
+    """An answer of the split, its manner drawn at random.
 
     Args:
-        manner: how it is written.
+        split: to which the text belongs.
+        rng: draws the manner.
         facts: its facts in words.
         claims: what it claims, by kind of fact.
         right: what is true; the general preference is the share of true claims.
     """
+    manner = draw_for(split, rng, draw_manner, lambda drawn: write(drawn, facts))
     manners = {
         "detail": manner.detail,
         "polite": float(manner.polite),
@@ -86,4 +87,4 @@ def answer_item(manner: Manner, facts: str, claims: Mapping[str, str], right: Ma
     facts_right = {kind: float(claims[kind] == value) for kind, value in right.items()}
     general = sum(facts_right.values()) / len(facts_right)
     labels = {**manners, **{f"says {kind} {value}": 1.0 for kind, value in claims.items()}}
-    return Item(Text(write(manner, (facts,))), {**manners, **facts_right, "general": general}, labels)
+    return Item(Text(write(manner, facts)), {**manners, **facts_right, "general": general}, labels)

@@ -57,6 +57,7 @@ def train(config: TrainConfig) -> Path:
     if (config.teach_towers or config.teach_language) and checkpoint is None:
         _teach(model, config)
     model.freeze(config.freeze)
+    model.max_tokens = config.max_tokens
     trainer = BradleyTerryTrainer(model, config, mixture, bad_rows)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -71,23 +72,23 @@ def train(config: TrainConfig) -> Path:
 
 def _teach(model: RewardModel, config: TrainConfig) -> None:
     taught = list(lessons(World(seed=config.seed)))
-    bars = {
-        "prepare": Progress("decode media", len(taught)),
-        "towers": Progress("teach the towers", config.teach_towers),
-        "language": Progress("teach the language", config.teach_language),
-    }
+    steps = (
+        ("prepare", "decode lessons", len(taught)),
+        ("towers", "teach the towers", config.teach_towers),
+        ("language", "teach the language", config.teach_language),
+    )
+    bars = {name: Progress(title, total) for name, title, total in steps}
     with ExitStack() as stack:
-        for bar in bars.values():
-            stack.enter_context(bar)
-        note = {"prepare": ""}
-        teach(
-            model,
-            taught,
-            config.teach_towers,
-            config.teach_language,
-            config.seed,
-            lambda step, loss: bars[step].advance(note.get(step, f"loss {loss:.3f}")),
-        )
+        open_bars: set[str] = set()
+
+        def tick(name: str, loss: float) -> None:
+            if name not in open_bars:  # one bar at a time: the step before is over
+                stack.close()
+                open_bars.add(name)
+                stack.enter_context(bars[name])
+            bars[name].advance(f"loss {loss:.3f}" if loss else "")
+
+        teach(model, taught, config.teach_towers, config.teach_language, config.seed, tick)
 
 
 def _start(config: TrainConfig, mixture: Mixture, checkpoint: Path | None) -> RewardModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from omnireward.errors import RecipeError
 from omnireward.types import Layout
 
 
@@ -48,6 +49,8 @@ class TrainConfig:
     """Gradients are scaled down to this norm."""
     head_dropout: float = 0.0
     """Dropout on the hidden state before the head (the published run: 0.1)."""
+    max_tokens: int = 18_000
+    """Longest response with its prompt (paper app. G: 18,000). A longer one is a bad row; nothing is cut."""
     bf16: bool = False
     """Compute in bfloat16 under autocast, weights kept in fp32."""
     seed: int = 0
@@ -64,3 +67,12 @@ class TrainConfig:
     """Count rows that cannot be used and go on, instead of stopping at the first."""
     limit: int | None = None
     """Read at most this many samples from each dataset."""
+
+    def __post_init__(self) -> None:
+        least = {"batch_size": 1, "accumulation": 1, "log_every": 1, "max_tokens": 1, "epochs": 0, "learning_rate": 0}
+        least |= {"teach_towers": 0, "teach_language": 0, "save_every": 0, "weight_decay": 0, "warmup": 0}
+        for name, floor in least.items():
+            if not getattr(self, name) >= floor:
+                raise RecipeError(f"{name} must be at least {floor}, not {getattr(self, name)}.")
+        if self.steps is not None and self.steps < 1:
+            raise RecipeError(f"steps must be at least 1, not {self.steps}; leave it out to train for `epochs`.")
