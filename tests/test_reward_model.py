@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from omnireward.backbones import BackboneFamily, Prepared
 from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
 from omnireward.media.encode import png
 from omnireward.model_card import model_card
-from omnireward.reward_model import RewardModel, like_lengths, load_backbone
+from omnireward.reward_model import RewardModel, _read_head, like_lengths, load_backbone
 from omnireward.types import Comparison, Layout, Media, Text, Turn
 
 FAMILY = "minicpm_o"
@@ -226,6 +228,83 @@ def test_a_head_that_is_not_tensors_is_refused_and_never_run(folder: Path, write
     (folder / HEAD).unlink()
     write(folder / "value_head.bin")
     with pytest.raises(CheckpointError, match=r"value_head\.bin (cannot be read as tensors|must hold named tensors)"):
+        RewardModel.load(folder)
+
+
+def _damaged(rng: random.Random, whole: bytes) -> bytes:
+    damaged = bytearray(whole)
+    for _ in range(rng.randint(1, 4)):
+        damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+    return bytes(damaged)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning", "ignore:TypedStorage:UserWarning")
+@pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "pickle"])
+def test_damage_anywhere_in_a_head_is_refused_or_harmless(folder: Path, as_zip: bool) -> None:
+    """Some bytes of value_head.bin are replaced, in either of torch's formats; only CheckpointError may come out."""
+    path, hidden = folder / "value_head.bin", load_file(folder / HEAD)["v_head.summary.weight"].shape[1]
+    torch.save(load_file(folder / HEAD), path, _use_new_zipfile_serialization=as_zip)
+    (folder / HEAD).unlink()
+    whole, rng, refused = path.read_bytes(), random.Random(0), 0
+    for _ in range(300):
+        path.write_bytes(_damaged(rng, whole))
+        try:
+            _read_head(folder, hidden)
+        except CheckpointError:
+            refused += 1
+    assert refused > 30
+
+
+@pytest.mark.parametrize(
+    "noise", [b"\x80\x02K", b"\x80\x02h\x05.", b"\x80\x02)R.", b"0", b"\x80\x02X\x02\x00\x00\x00\xff\xff."]
+)
+def test_noise_for_a_head_is_refused(folder: Path, noise: bytes) -> None:
+    """Cut short; an unknown memo; a call of nothing; a pop from nothing; text that is not UTF-8."""
+    (folder / HEAD).unlink()
+    (folder / "value_head.bin").write_bytes(noise)
+    with pytest.raises(CheckpointError, match=r"value_head\.bin cannot be read as tensors"):
+        RewardModel.load(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["v_head.summary.weight", "v_head.summary.bias"])
+def test_a_head_that_is_not_finite_is_refused(folder: Path, name: str, value: float) -> None:
+    head = load_file(folder / HEAD)
+    head[name].view(-1)[-1] = value
+    save_file(head, folder / HEAD)
+    with pytest.raises(CheckpointError, match="NaN or infinity"):
+        RewardModel.load(folder)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda head: head.to("meta"), lambda head: head.to_sparse(), lambda head: head.int()], ids=str
+)
+def test_a_head_without_plain_numbers_is_refused(folder: Path, change: Callable[[Tensor], Tensor]) -> None:
+    head = load_file(folder / HEAD)
+    torch.save(head | {"v_head.summary.weight": change(head["v_head.summary.weight"])}, folder / "value_head.bin")
+    (folder / HEAD).unlink()
+    with pytest.raises(CheckpointError, match=r"value_head\.bin (must hold dense|cannot be read)"):
+        RewardModel.load(folder)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+@pytest.mark.parametrize("name", ["config.json", "omnireward.json"])
+def test_a_folder_or_a_pipe_in_place_of_a_file_is_refused(
+    folder: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    (folder / name).unlink()
+    make(folder / name)
+    for load in (RewardModel.load, RewardModel.load_or_new_head):
+        with pytest.raises(CheckpointError, match=f"{name} is not an ordinary file"):
+            load(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "omnireward.json"])
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_deep_nesting_is_refused(folder: Path, name: str, depth: int) -> None:
+    key = "model_type" if name == "config.json" else "layout"
+    (folder / name).write_text(f'{{"{key}": ' + "[" * depth + "]" * depth + "}")
+    with pytest.raises(CheckpointError, match=rf"is not a JSON object|{key} \[\["):
         RewardModel.load(folder)
 
 

@@ -10,10 +10,12 @@ A checkpoint records the layout it was trained with (see `prompts`) and refuses 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
+from reprlib import repr as short
 from typing import cast
 
 import torch
@@ -35,6 +37,10 @@ HEAD = "value_head.safetensors"
 # megabytes would hold up all others for hours.
 MOST_TOKENS = 32_768
 HEAD_KEYS = {"v_head.summary.weight", "v_head.summary.bias"}
+MOST_JSON_BYTES = 256 * 2**20
+# torch's reader believes what it reads, so damaged files raise errors of its code too; these were seen.
+_DAMAGED = (SafetensorError, OSError, EOFError, UnpicklingError, struct.error)
+_CONFUSED = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class RewardModel(nn.Module):
         self.layout: Layout = layout
         self.dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(backbone.hidden_size, 1, dtype=torch.float32)
-        nn.init.normal_(self.head.weight, std=1.0 / (backbone.hidden_size + 1) ** 0.5)
+        nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.max_tokens = MOST_TOKENS
         self.features = FeatureCache()
@@ -168,6 +174,11 @@ class RewardModel(nn.Module):
         return done
 
     @torch.no_grad()
+    def remember(self, digest: str, prepared: Prepared) -> None:
+        """Encode a medium now and keep its embeddings; the towers must be frozen."""
+        self.features.put(digest, prepared, self.backbone.encode_media([prepared])[0])
+
+    @torch.no_grad()
     def rewards(self, comparisons: Sequence[Comparison], batch_size: int = 16) -> Tensor:
         """Rewards of both responses: (comparisons, 2) float32. Raises MediaError, PromptError."""
         self.eval()
@@ -222,7 +233,7 @@ class RewardModel(nn.Module):
         Raises:
             CheckpointError: as `load`; a folder that records a reward model but lost its head is refused here too.
         """
-        if any((folder / name).is_file() for name in (RECORD, HEAD, "value_head.bin")):
+        if any((folder / name).exists() for name in (RECORD, HEAD, "value_head.bin")):
             return cls.load(folder, layout, head_dropout)
         family, backbone = load_backbone(folder)
         return cls(backbone, family, layout or "natural", head_dropout)
@@ -252,49 +263,53 @@ def load_backbone(folder: Path) -> tuple[str, Backbone]:
     Raises:
         CheckpointError: no config.json, or a model type that no family answers for.
     """
-    try:
-        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    except (FileNotFoundError, NotADirectoryError):
+    path = folder / "config.json"
+    if not path.exists():
         there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else "no such folder"
-        raise CheckpointError(f"{folder} holds no config.json, so it is no checkpoint. There: {there}.") from None
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"{folder / 'config.json'} is not a JSON object: {error}.") from error
+        raise CheckpointError(f"{folder} holds no config.json, so it is no checkpoint. There: {there}.")
+    model_type = _field(path, "model_type")
     known: list[str] = []
     for name in plugins.names("backbones"):
         family = cast(BackboneFamily, plugins.load("backbones", name))
         if model_type in family.model_types:
             return name, family.load(folder)
         known += family.model_types
-    raise CheckpointError(f"{folder} has model_type {model_type!r}; known: {', '.join(sorted(known))}.")
+    raise CheckpointError(f"{folder} has model_type {short(model_type)}; known: {', '.join(sorted(known))}.")
+
+
+def _field(path: Path, key: str) -> object:
+    """One field of a JSON object, None when it has none. Raises CheckpointError for whatever else the path may be."""
+    if not path.is_file() or path.stat().st_size > MOST_JSON_BYTES:  # reading a pipe would wait forever
+        raise CheckpointError(f"{path} is not an ordinary file of at most {MOST_JSON_BYTES:,} bytes.")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not a JSON object: {error}.") from error
+    if not isinstance(found, dict):
+        raise CheckpointError(f"{path} is not a JSON object.")
+    return found.get(key)
 
 
 def _recorded_layout(folder: Path, default: Layout) -> Layout:
-    try:
-        layout = json.loads((folder / RECORD).read_text(encoding="utf-8"))["layout"]
-    except FileNotFoundError:
+    if not (folder / RECORD).exists():
         return default
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / RECORD} cannot be read: {error!r}.") from error
+    layout = _field(folder / RECORD, "layout")
     if layout not in ("paper", "natural"):
-        raise CheckpointError(f"{folder / RECORD} records the layout {layout!r}; known: paper, natural.")
-    return cast(Layout, layout)
+        raise CheckpointError(f"{folder / RECORD} records the layout {short(layout)}; known: paper, natural.")
+    return layout
 
 
 def _read_head(folder: Path, hidden: int) -> dict[str, Tensor]:
     """The head's weights: value_head.safetensors, else value_head.bin (as tensors only, never unpickled objects)."""
-    path = folder / HEAD
+    path = next((folder / name for name in (HEAD, "value_head.bin") if (folder / name).is_file()), None)
+    if path is None:
+        raise CheckpointError(
+            f"{folder} has no {HEAD}. Without its head a reward model gives random numbers, so it is refused. "
+            f"Copy the head beside the weights, or train one with: omnireward train --model {folder}"
+        )
     try:
-        if path.is_file():
-            found = load_file(path)
-        elif (folder / "value_head.bin").is_file():
-            path = folder / "value_head.bin"
-            found = torch.load(path, map_location="cpu", weights_only=True)
-        else:
-            raise CheckpointError(
-                f"{folder} has no {HEAD}. Without its head a reward model gives random numbers, so it is refused. "
-                f"Copy the head beside the weights, or train one with: omnireward train --model {folder}"
-            )
-    except (SafetensorError, OSError, RuntimeError, UnpicklingError, EOFError) as error:
+        found = load_file(path) if path.name == HEAD else torch.load(path, map_location="cpu", weights_only=True)
+    except (*_DAMAGED, *_CONFUSED) as error:
         raise CheckpointError(f"{path} cannot be read as tensors: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise CheckpointError(f"{path} must hold named tensors; it holds a {type(found).__name__}.")
@@ -303,4 +318,10 @@ def _read_head(folder: Path, hidden: int) -> dict[str, Tensor]:
     if found["v_head.summary.weight"].shape != (1, hidden) or found["v_head.summary.bias"].shape != (1,):
         shapes = {name: tuple(value.shape) for name, value in found.items()}
         raise CheckpointError(f"{path} does not fit a backbone of hidden size {hidden}: {shapes}.")
-    return {name.removeprefix("v_head.summary."): value.to(torch.float32) for name, value in found.items()}
+    # A tensor from a .bin can be sparse, or on the meta device, where it has no numbers.
+    if not all(v.is_floating_point() and v.layout == torch.strided and v.device.type == "cpu" for v in found.values()):
+        raise CheckpointError(f"{path} must hold dense tensors of floating point.")
+    head = {name.removeprefix("v_head.summary."): value.to(torch.float32) for name, value in found.items()}
+    if not all(bool(value.isfinite().all()) for value in head.values()):
+        raise CheckpointError(f"{path} holds NaN or infinity, so every reward would too. Was its training cut short?")
+    return head

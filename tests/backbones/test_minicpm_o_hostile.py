@@ -114,7 +114,7 @@ def test_deep_nesting_is_refused(backbone: MiniCPMO, tmp_path: Path, name: str, 
 
 def test_a_folder_or_a_pipe_in_place_of_a_file_is_refused(backbone: MiniCPMO, tmp_path: Path) -> None:
     """Reading a pipe that nobody writes to would wait forever."""
-    for name in ("config.json", "preprocessor_config.json", "model.safetensors"):
+    for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors"):
         for make in (os.mkdir, os.mkfifo):
             folder = tmp_path / name / make.__name__
             backbone.save(folder)
@@ -149,6 +149,9 @@ def test_weights_that_are_whole_numbers_are_refused(backbone: MiniCPMO, tmp_path
         {"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "gone"}},
         {"model": {"type": "BPE", "vocab": {"a": "b"}, "merges": []}},
         {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}},
+        {"model": {"type": "BPE", "vocab": {"a": 0, "bc": 1}, "merges": [["bc", "bc"]]}},
+        {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [[0, "a"]]}},
+        {"model": {"type": "BPE", "vocab": {"a": 0}, "merges": 7}},
         {"model": {"type": "BPE", "vocab": {"abc": 0}, "merges": ["abc abc"], "continuing_subword_prefix": "####"}},
         {"added_tokens": [{"id": -1}]},
         {"added_tokens": None},
@@ -198,3 +201,11 @@ def test_damage_anywhere_is_refused_or_harmless(backbone: MiniCPMO, tmp_path: Pa
         except CheckpointError:
             refused += 1
     assert refused > 75
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "preprocessor_config.json"])
+def test_a_file_that_is_not_text_is_refused(backbone: MiniCPMO, tmp_path: Path, name: str) -> None:
+    backbone.save(tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"\xff")
+    with pytest.raises(CheckpointError, match=f"{name} cannot be read"):
+        load(tmp_path)

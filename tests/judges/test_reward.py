@@ -43,7 +43,7 @@ def test_a_comparison_that_fails_leaves_the_others_their_rewards(
     mixed = judge([gone, good[0], long, good[1], gone, good[2]])
     assert [bool(judgement.error) for judgement in mixed] == [True, False, True, False, True, False]
     assert "gone.png" in mixed[0].error
-    assert "tokens long; at most 2,000 are judged" in mixed[2].error
+    assert "tokens long; at most 2,000 are read" in mixed[2].error
     for judgement, comparison in zip(mixed[1::2], good, strict=True):
         assert judgement.rewards == pytest.approx(judge([comparison])[0].rewards, abs=1e-5)
 

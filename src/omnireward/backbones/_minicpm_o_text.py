@@ -40,8 +40,8 @@ SPECIAL_TOKENS = (
     END_OF_SOUND,
     PLACEHOLDER,
 )
-# What the published tokenizer is made of. Others are refused, because with odd settings some of them bring the process
-# down when a text is encoded, long after the file was read.
+# What the published tokenizer is made of. With odd settings some others end the process when a text is encoded, long
+# after the file was read.
 PARTS = ("Sequence", "NFC", "Split", "ByteLevel")
 # Marks of `Prepared.pattern`, one for each thing that a picture puts into the text.
 NUMBER_MARK, VIEW_MARK, CROP_MARK, ROW_MARK = "#", "v", "c", "\n"
@@ -83,9 +83,19 @@ class ChatTokenizer:
 
 
 def _check_parts(given: Mapping[str, Any]) -> None:
+    """Refuse what would end the process inside the tokenizer library, where no `except Exception` can stop it."""
     model = given.get("model")
     if not isinstance(model, dict) or model.get("type") != "BPE" or model.get("continuing_subword_prefix"):
         raise CheckpointError("tokenizer.json's model is not BPE on plain pieces; is it this model's tokenizer?")
+    vocabulary, merges = model.get("vocab"), model.get("merges")
+    if not isinstance(vocabulary, dict) or not isinstance(merges, list):
+        raise CheckpointError("tokenizer.json's model has no vocabulary or no merges.")
+    for merge in merges:
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        if not isinstance(pair, list) or not all(isinstance(piece, str) for piece in pair):
+            raise CheckpointError(f"tokenizer.json has a merge that is no pair of pieces: {short(merge)}.")
+        if "".join(pair) not in vocabulary:
+            raise CheckpointError(f"tokenizer.json merges {short(pair)} into something that its vocabulary lacks.")
     used = [*_types(given.get("normalizer")), *_types(given.get("pre_tokenizer"))]
     unknown = [name for name in used if name not in PARTS]
     if unknown:

@@ -30,6 +30,7 @@ from omnireward.backbones._minicpm_o_config import (
     Preprocessing,
     read_json,
 )
+from omnireward.backbones._minicpm_o_json import read_text
 from omnireward.backbones._minicpm_o_prepare import Preparer
 from omnireward.backbones._minicpm_o_resampler import Resampler
 from omnireward.backbones._minicpm_o_text import ChatTokenizer, row_of
@@ -223,10 +224,7 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, decode: Decode | Non
         CheckpointError: a file missing or broken, a token missing, or weights missing, left over or of another shape.
     """
     config = MiniCPMOConfig.from_json(read_json(folder / CONFIG_FILE))
-    tokenizer_path = folder / TOKENIZER_FILE
-    if not tokenizer_path.exists():
-        raise CheckpointError(f"{folder} has no {TOKENIZER_FILE}, from which every token id is read.")
-    tokenizer = ChatTokenizer(tokenizer_path.read_text(encoding="utf-8"))
+    tokenizer = ChatTokenizer(read_text(folder / TOKENIZER_FILE))
     weights = WeightFiles(folder)
     last = config.vision.num_hidden_layers - 1
     config = replace(config, drop_vision_last_layer=not has_layer(weights.keys, "vpm.encoder.layers", last))

@@ -13,7 +13,7 @@ from omnireward.types import Sample
 
 
 def _read(location: str, _bad_rows: BadRows) -> Iterator[Sample]:
-    return samples(World.parse(location, World(pairs=60)), "test")
+    return samples(World.parse(location, World(prompts=60)), "test")
 
 
 BENCHMARK = SampleSource(

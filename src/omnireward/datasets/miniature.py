@@ -1,4 +1,4 @@
-"""The training split of the made-up world. The location is its settings, such as ``pairs=250,seed=0``."""
+"""The training split of the made-up world. The location is its settings, such as ``prompts=125,seed=0``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from omnireward.types import Sample
 
 
 def _read(location: str, _bad_rows: BadRows) -> Iterator[Sample]:
-    return samples(World.parse(location, World(pairs=250)), "train")
+    return samples(World.parse(location, World(prompts=125)), "train")
 
 
 DATASET = SampleSource(

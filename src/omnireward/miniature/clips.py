@@ -1,4 +1,4 @@
-"""Short clips: one shape moving across a plain ground at its own speed, perhaps with a white flash."""
+"""Short clips: one shape moving across a plain ground at its own speed, perhaps striped."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 
 from omnireward.media.encode import mp4
 from omnireward.miniature.items import COLOURS, WARM, Item, colour_labels, level, one_of
-from omnireward.miniature.pictures import SHAPES, SIDE, grey, shape
+from omnireward.miniature.pictures import SHAPES, ground, shape
 from omnireward.types import Media
 
 FRAMES = 4
@@ -28,8 +28,8 @@ class Clip:
     speed: float
     size: float
     light: float
-    flash: float
-    growth: float
+    stripes: float
+    filled: bool
     row: int
 
 
@@ -39,11 +39,11 @@ def draw_clip(rng: np.random.Generator) -> Clip:
         colour=one_of(rng, list(COLOURS)),
         shape=one_of(rng, SHAPES),
         direction=one_of(rng, DIRECTIONS),
-        speed=level(rng, 3),
-        size=level(rng, 3),
-        light=level(rng, 3),
-        flash=level(rng, 2),
-        growth=level(rng, 3),
+        speed=level(rng, 2),
+        size=level(rng, 2),
+        light=level(rng, 2),
+        stripes=level(rng, 2),
+        filled=bool(rng.random() < 0.7),
         row=20 + int(rng.integers(17)),
     )
 
@@ -54,10 +54,10 @@ def frames(c: Clip) -> npt.NDArray[np.uint8]:
     travel = 5 + 15 * c.speed  # pixels from the middle to either end of the way
     for n in range(FRAMES):
         t = 2 * n / (FRAMES - 1) - 1  # -1 at the first frame, +1 at the last
-        image = Image.new("RGB", (SIDE, SIDE), grey(255 if c.flash and n == 2 else 60 + 120 * c.light))
+        image = ground(c.light, c.stripes)
         x = 28 + (1 if c.direction == "right" else -1) * travel * t
-        radius = 6 + 4 * c.size + 4 * (c.growth - 0.5) * t
-        shape(ImageDraw.Draw(image), c.shape, (round(x), c.row), radius, COLOURS[c.colour])
+        pen = ImageDraw.Draw(image)
+        shape(pen, c.shape, (round(x), c.row), 6 + 4 * c.size, COLOURS[c.colour], filled=c.filled)
         made.append(np.asarray(image))
     return np.stack(made)
 
@@ -71,8 +71,8 @@ def clip_labels(c: Clip) -> dict[str, float]:
         "speed": c.speed,
         "size": c.size,
         "light": c.light,
-        "flash": c.flash,
-        "growth": c.growth,
+        "stripes": c.stripes,
+        "filled": float(c.filled),
     }
 
 
@@ -82,12 +82,11 @@ def clip_item(c: Clip, wanted_colour: str | None = None) -> Item:
         "speed": c.speed,
         "size": c.size,
         "light": c.light,
-        "flash": c.flash,
-        "growth": c.growth,
-        "rightwards": float(c.direction == "right"),
+        "stripes": c.stripes,
+        "filled": float(c.filled),
         "warm": float(c.colour in WARM),
     }
     if wanted_colour is not None:
         truth["match"] = float(c.colour == wanted_colour)
-        truth["general"] = (truth["match"] + 2 * (1 - c.flash)) / 3
+        truth["general"] = (truth["match"] + 2 * (1 - c.stripes)) / 3
     return Item(Media("video", mp4(frames(c), FPS)), truth, clip_labels(c))

@@ -45,101 +45,67 @@ NOUNS: dict[Task, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One thing to ask about: `truth` names the value, `more` and `less` phrase its two directions."""
+    """One thing to ask about: `truth` names the value, `phrases` say that there should be more of it.
+
+    The opposite criterion wants it not to be so.
+    """
 
     truth: str
-    more: tuple[str, ...]
-    less: tuple[str, ...]
+    phrases: tuple[str, ...]
     held_out: bool = False
 
     def wordings(self, direction: int, task: Task, wording: Wording) -> Iterator[str]:
         """Every criterion of one direction (+1 or -1).
 
-        >>> next(FAMILIES[Task.T2A][0].wordings(+1, Task.T2A, "seen"))
-        'The sound should have a higher pitch.'
+        >>> next(FAMILIES[Task.T2A][0].wordings(-1, Task.T2A, "seen"))
+        'The sound should not have a high pitch.'
         """
-        for phrase in self.more if direction > 0 else self.less:
+        for phrase in self.phrases:
             for template in TEMPLATES[wording]:
-                yield template.format(noun=NOUNS[task], phrase=phrase)
+                yield template.format(noun=NOUNS[task], phrase=phrase if direction > 0 else f"not {phrase}")
 
 
 _MANNERS = (
-    Family("detail", ("be longer", "say more", "give more detail"), ("be shorter", "say less", "give less detail")),
-    Family("polite", ("be polite", "thank the reader", "sound courteous"), ("not be polite", "skip the courtesies")),
-    Family("cautious", ("be cautious", "admit doubt", "show doubt"), ("be confident", "show no doubt")),
-    Family("cheerful", ("be cheerful", "sound happy", "show joy"), ("be sober", "show no joy")),
-    Family("numbers", ("use numbers", "give figures", "name numbers"), ("avoid numbers", "give no figures")),
-    Family("example", ("give an example", "name an example"), ("avoid examples", "give no example"), held_out=True),
+    Family("detail", ("be long", "say a lot", "give detail")),
+    Family("polite", ("be polite", "thank the reader", "sound courteous")),
+    Family("cautious", ("be cautious", "admit doubt", "sound unsure")),
+    Family("cheerful", ("be cheerful", "sound happy", "show joy")),
+    Family("numbers", ("use numbers", "give figures", "count things")),
+    Family("true", ("be true", "get the facts right", "be correct")),
+    Family("example", ("give an example", "name an example"), held_out=True),
+    Family("reason", ("give a reason", "explain why"), held_out=True),
 )
-_REASON = Family("reason", ("give a reason", "explain why", "name the reason"), ("give no reason", "not explain why"))
-_HELD_OUT_REASON = Family(_REASON.truth, _REASON.more, _REASON.less, held_out=True)
-_WARM = Family("warm", ("have a warm colour", "use warm colours"), ("have a cool colour", "use cool colours"))
-_SIZE = Family("size", ("show a larger shape", "have a big shape"), ("show a smaller shape", "have a small shape"))
-_LIGHT = Family(
-    "light",
-    ("have a light background", "be bright behind the shape"),
-    ("have a dark background", "be dark behind the shape"),
+_VISUALS = (
+    Family("light", ("be bright", "look bright", "be light in tone")),
+    Family("warm", ("be warm", "use warm colours", "have a warm colour")),
+    Family("stripes", ("be striped", "have stripes", "show stripes")),
+    Family("match", ("follow the request", "have the colour asked for", "do as asked")),
 )
-_DOTS = Family("dots", ("have more dots", "show many dots"), ("have fewer dots", "show few dots"))
-_STRIPES = Family("stripes", ("be striped", "have stripes"), ("be plain", "have no stripes"))
-
-
-def _facts(*names: str) -> Iterator[Family]:
-    for name in names:
-        more = (f"get the {name} right", f"name the true {name}")
-        yield Family(name, more, (f"get the {name} wrong", f"name a false {name}"))
-
-
-def _match(what: str) -> Family:
-    return Family(
-        "match",
-        (f"have the {what} asked for", f"follow the request for the {what}"),
-        (f"not have the {what} asked for", f"ignore the request for the {what}"),
-    )
-
+_SIZE = Family("size", ("show a large shape", "have a big shape", "be large"))
+_FILLED = Family("filled", ("have a filled shape",), held_out=True)
+_DOTS = Family("dots", ("have dots", "show many dots", "be dotted"))
 
 FAMILIES: dict[Task, tuple[Family, ...]] = {
-    Task.T2T: (*_MANNERS, _REASON, *_facts("topic")),
-    Task.TI2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("colour", "shape")),
-    Task.TV2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("colour", "motion")),
-    Task.TA2T: (*_MANNERS, _HELD_OUT_REASON, *_facts("pitch", "tone")),
-    Task.T2I: (
-        _SIZE, _LIGHT, _WARM, _DOTS, _STRIPES, _match("colour"),
-        Family("right", ("have its shape on the right", "place the shape to the right"),
-               ("have its shape on the left", "place the shape to the left")),
-        Family("height", ("have its shape high up",), ("have its shape low down",), held_out=True),
-        Family("filled", ("have a filled shape",), ("have an empty shape",), held_out=True),
-    ),
-    Task.TI2I: (
-        _SIZE, _LIGHT, _WARM, _DOTS, _STRIPES, _match("colour"),
-        Family("kept", ("keep the background", "leave the background as it was"),
-               ("change the background", "replace the background")),
-        Family("height", ("have its shape high up",), ("have its shape low down",), held_out=True),
-    ),
-    Task.T2V: (
-        Family("speed", ("move faster", "be fast"), ("move slower", "be slow")),
-        Family("rightwards", ("move to the right", "go right"), ("move to the left", "go left")),
-        Family("flash", ("flash white", "have a white flash"), ("never flash", "have no flash")),
-        _SIZE, _LIGHT, _WARM, _match("colour"),
-        Family("growth", ("have a growing shape",), ("have a shrinking shape",), held_out=True),
-    ),
+    Task.T2T: _MANNERS,
+    Task.TI2T: _MANNERS,
+    Task.TV2T: _MANNERS,
+    Task.TA2T: _MANNERS,
+    Task.T2I: (*_VISUALS, _SIZE, _DOTS, _FILLED),
+    Task.TI2I: (*_VISUALS, _SIZE, _DOTS, _FILLED),
+    Task.T2V: (*_VISUALS, _SIZE, _FILLED, Family("speed", ("move fast", "be quick", "have a fast shape"))),
     Task.T2A: (
-        Family("pitch", ("have a higher pitch", "be high"), ("have a lower pitch", "be low")),
-        Family("harsh", ("be harsh", "have a harsh tone"), ("be pure", "have a pure tone")),
-        Family("beeps", ("have more beeps", "have many beeps"), ("have fewer beeps", "have few beeps")),
-        Family("loudness", ("be louder", "be loud"), ("be quieter", "be quiet")),
-        Family("length", ("have long beeps", "beep longer"), ("have short beeps", "beep shorter")),
-        Family("hiss", ("have hiss", "have more noise"), ("have no hiss", "have less noise")),
-        _match("pitch"),
-        Family("glide", ("rise in pitch",), ("fall in pitch",), held_out=True),
+        Family("pitch", ("have a high pitch", "be high", "sound high")),
+        Family("harsh", ("be harsh", "have a harsh tone", "sound harsh")),
+        Family("beeps", ("have many beeps", "beep often", "repeat the beep")),
+        Family("loudness", ("be loud", "sound loud", "have much volume")),
+        Family("hiss", ("hiss", "have a hiss", "be noisy")),
+        Family("match", ("follow the request", "have the pitch asked for", "do as asked")),
+        Family("glide", ("rise in pitch",), held_out=True),
     ),
     Task.T23D: (
-        Family("tall", ("be tall", "be higher and thinner"), ("be flat", "be lower and wider")),
-        Family("ball", ("have a ball on top", "carry a ball"), ("have no ball", "carry nothing")),
-        Family("shade", ("have a bright colour", "be bright"), ("have a dark colour", "be dark")),
-        Family("white", ("have a white side", "be partly white"), ("have one colour", "have no white side")),
-        Family("plate", ("stand on a plate", "have a plate"), ("stand on nothing", "have no plate")),
-        _WARM, _match("colour"),
-        Family("round", ("be round",), ("have corners",), held_out=True),
+        *_VISUALS,
+        Family("tall", ("be tall", "stand high", "be high and thin")),
+        Family("plate", ("stand on a plate", "have a plate", "rest on a plate")),
+        Family("round", ("be round",), held_out=True),
     ),
-}  # fmt: skip
+}

@@ -2,7 +2,7 @@
 
 A lesson says what is there: the colour of a drawn shape, the pitch of a beep, the manner of a text, what a prompt asks
 for and what a criterion is about. It never says which response is better, nor whether a response is right. Lessons are
-made of the pairs of the training split, so each medium is made and decoded once for both.
+made of the scenes of the training split, so each medium is made and decoded once for both.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import numpy as np
 
 from omnireward.miniature.families import FAMILIES
 from omnireward.miniature.items import Item, one_of
-from omnireward.miniature.pairs import Pair
-from omnireward.miniature.world import World, pairs
+from omnireward.miniature.scenes import Scene
+from omnireward.miniature.world import World, scenes
 from omnireward.types import Comparison, Media, Task, Turn
+
+LESSONS = 3  # about each response
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +38,21 @@ class Lesson:
 
 
 def lessons(world: World) -> Iterator[Lesson]:
-    """Two lessons from each pair of the training split, under criteria in seen wordings."""
-    for task, number, pair, _ in pairs(world, "train"):
+    """Lessons from each response of the training split, each under a criterion in a seen wording."""
+    for task, number, scene, _ in scenes(world, "train"):
         rng = np.random.default_rng([world.seed, 2, list(Task).index(task), number])
-        yield _lesson(task, pair, pair.a, rng)
-        yield _lesson(task, pair, pair.b, rng)
+        for item in scene.responses * LESSONS:
+            yield _lesson(task, scene, item, rng)
 
 
-def _lesson(task: Task, pair: Pair, item: Item, rng: np.random.Generator) -> Lesson:
+def _lesson(task: Task, scene: Scene, item: Item, rng: np.random.Generator) -> Lesson:
     families = [family for family in FAMILIES[task] if not family.held_out]
     family = families[int(rng.integers(len(families)))]
     direction = 1 if rng.random() < 0.5 else -1
     criterion = one_of(rng, list(family.wordings(direction, task, "seen")))
     about = {f"about {other.truth}": float(other is family) for other in families}
-    labels = {**item.labels, **pair.labels, **about, "more": float(direction > 0)}
-    shown = (pair.shown.labels,) if pair.shown else ()
+    labels = {**item.labels, **scene.labels, **about, "more": float(direction > 0)}
+    shown = (scene.shown.labels,) if scene.shown else ()
     media = (*shown, item.labels) if isinstance(item.part, Media) else shown
-    comparison = Comparison((Turn("user", pair.prompt),), (item.part,), (item.part,), criterion)
+    comparison = Comparison((Turn("user", scene.prompt),), (item.part,), (item.part,), criterion)
     return Lesson(comparison, labels, item.truth[family.truth], media)

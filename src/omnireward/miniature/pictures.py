@@ -40,9 +40,9 @@ def draw_picture(rng: np.random.Generator) -> Picture:
         colour=one_of(rng, list(COLOURS)),
         shape=one_of(rng, SHAPES),
         place=one_of(rng, PLACES),
-        size=level(rng, 3),
+        size=level(rng, 2),
         height=level(rng, 3),
-        light=level(rng, 3),
+        light=level(rng, 2),
         dots=int(rng.integers(4)),
         stripes=level(rng, 2),
         filled=bool(rng.random() < 0.7),
@@ -52,11 +52,8 @@ def draw_picture(rng: np.random.Generator) -> Picture:
 
 def pixels(p: Picture) -> Pixels:
     """The picture as uint8 (SIDE, SIDE, 3)."""
-    image = Image.new("RGB", (SIDE, SIDE), grey(60 + 150 * p.light))
+    image = ground(p.light, p.stripes)
     pen = ImageDraw.Draw(image)
-    if p.stripes:
-        for y in range(0, SIDE, 4):
-            pen.line((0, y, SIDE, y), fill=grey(105 + 150 * p.light), width=2)
     x = {"left": 14, "middle": 28, "right": 42}[p.place]
     shape(pen, p.shape, (x, round(26 - 8 * p.height)), 6 + 4 * p.size, COLOURS[p.colour], filled=p.filled)
     pen.rectangle((0, 43, SIDE, SIDE), fill=(255, 255, 255))
@@ -66,8 +63,17 @@ def pixels(p: Picture) -> Pixels:
     return np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
 
 
-def grey(value: float) -> tuple[int, int, int]:
-    """An RGB grey, of 255."""
+def ground(light: float, stripes: float) -> Image.Image:
+    """A grey picture of SIDE x SIDE pixels, lighter lines on it where it is striped."""
+    image = Image.new("RGB", (SIDE, SIDE), _grey(60 + 150 * light))
+    if stripes:
+        pen = ImageDraw.Draw(image)
+        for y in range(0, SIDE, 4):
+            pen.line((0, y, SIDE, y), fill=_grey(105 + 150 * light), width=2)
+    return image
+
+
+def _grey(value: float) -> tuple[int, int, int]:
     return (round(value), round(value), round(value))
 
 
@@ -94,7 +100,6 @@ def picture_labels(p: Picture) -> dict[str, float]:
         **{f"shape {name}": float(name == p.shape) for name in SHAPES},
         **{f"place {name}": float(name == p.place) for name in PLACES},
         "size": p.size,
-        "height": p.height,
         "light": p.light,
         "dots": p.dots / 3,
         "stripes": p.stripes,
@@ -108,7 +113,6 @@ def picture_item(p: Picture, wanted_colour: str | None = None) -> Item:
         "size": p.size,
         "height": p.height,
         "light": p.light,
-        "right": PLACES.index(p.place) / 2,
         "dots": p.dots / 3,
         "stripes": p.stripes,
         "filled": float(p.filled),

@@ -37,8 +37,8 @@ def draw_sound(rng: np.random.Generator) -> Sound:
         pitch=one_of(rng, list(PITCHES)),
         timbre=one_of(rng, TIMBRES),
         beeps=1 + int(rng.integers(3)),
-        loudness=level(rng, 3),
-        length=level(rng, 3),
+        loudness=level(rng, 2),
+        length=level(rng, 2),
         hiss=level(rng, 2),
         glide=level(rng, 3),
         jitter=int(rng.integers(2**31)),
@@ -77,7 +77,6 @@ def sound_item(s: Sound, wanted_pitch: str | None = None) -> Item:
         "harsh": float(s.timbre == "harsh"),
         "beeps": (s.beeps - 1) / 2,
         "loudness": s.loudness,
-        "length": s.length,
         "hiss": s.hiss,
         "glide": s.glide,
     }

@@ -72,7 +72,7 @@ def answer_item(
         rng: draws the manner.
         facts: its facts in words.
         claims: what it claims, by kind of fact.
-        right: what is true; the general preference is the share of true claims.
+        right: what is true. Without a criterion people want truth and politeness alike.
     """
     manner = draw_for(split, rng, draw_manner, lambda drawn: write(drawn, facts))
     manners = {
@@ -84,7 +84,7 @@ def answer_item(
         "reason": float(manner.reason),
         "example": float(manner.example),
     }
-    facts_right = {kind: float(claims[kind] == value) for kind, value in right.items()}
-    general = sum(facts_right.values()) / len(facts_right)
+    true = sum(claims[kind] == value for kind, value in right.items()) / len(right)
     labels = {**manners, **{f"says {kind} {value}": 1.0 for kind, value in claims.items()}}
-    return Item(Text(write(manner, facts)), {**manners, **facts_right, "general": general}, labels)
+    truth = {**manners, "true": true, "general": (true + manners["polite"]) / 2}
+    return Item(Text(write(manner, facts)), truth, labels)

@@ -1,25 +1,29 @@
-"""Samples of the made-up world: pairs, criteria about them, and the preference that the truth gives.
+"""Samples of the made-up world: scenes, criteria about their responses, and the preference that the truth gives.
 
-For each pair several criteria are asked, among them both directions of one family, and sometimes none (the *general*
-preference). A sample whose criterion wants what the general preference wants is *invariant*; one that wants the
-opposite is *shifted* (paper section 5). Two items are a tie where their truths differ by no more than TOLERANCE.
+Each scene is asked about under several criteria, among them both directions of one family, and sometimes under none
+(the *general* preference). A sample whose criterion wants what the general preference wants is *invariant*; one that
+wants the opposite is *shifted* (paper section 5). Two items tie where their truths differ by no more than TOLERANCE.
+A training prompt has four responses, and each two of them make a sample; a test prompt has two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import combinations
 
 import numpy as np
 
 from omnireward.errors import RecipeError
 from omnireward.miniature.families import FAMILIES, Family, Wording
 from omnireward.miniature.items import Split, one_of
-from omnireward.miniature.pairs import Pair, draw_pair
+from omnireward.miniature.scenes import Scene, draw_scene
 from omnireward.plugins import suggest
 from omnireward.types import Comparison, Preference, Sample, Task, Turn
 
 TOLERANCE = 0.1  # in units of truth, whose range is [0, 1]
+RESPONSES: dict[Split, int] = {"train": 4, "test": 2}
+ROUNDS: dict[Split, int] = {"train": 2, "test": 1}
 TIE_SHARE = 0.12  # of the criteria asked; Omni-RewardBench has 441 ties in 3,725 samples
 
 
@@ -28,23 +32,23 @@ class World:
     """Which part of the world to make.
 
     Attributes:
-        pairs: pairs for each task; each is asked about under three criteria.
+        prompts: for each task; each is asked about under three criteria, for training under six.
         seed: another seed is another world of the same kind.
         families: ``trained`` asks about the families that training uses, ``unseen`` about those held out from it.
     """
 
-    pairs: int = 250
+    prompts: int = 125
     seed: int = 0
     families: str = "trained"
 
     @classmethod
     def parse(cls, settings: str, default: World) -> World:
-        """Read settings such as ``pairs=9,seed=3``; what is not named is as in `default`.
+        """Read settings such as ``prompts=9,seed=3``; what is not named is as in `default`.
 
         Raises:
             RecipeError: a setting that does not exist, or a value that cannot be read.
 
-        >>> World.parse("pairs=9,families=unseen", World()).pairs
+        >>> World.parse("prompts=9,families=unseen", World()).prompts
         9
         """
         values = {f.name: getattr(default, f.name) for f in fields(cls)}
@@ -60,72 +64,86 @@ class World:
         return cls(**values)
 
 
-def pairs(world: World, split: Split) -> Iterator[tuple[Task, int, Pair, np.random.Generator]]:
-    """Task, number, pair, and the generator that goes on from it; task after task in turn."""
-    for number in range(world.pairs):
+def scenes(world: World, split: Split) -> Iterator[tuple[Task, int, Scene, np.random.Generator]]:
+    """Task, number, scene, and the generator that goes on from it; task after task in turn."""
+    for number in range(world.prompts):
         for index, task in enumerate(Task):
             rng = np.random.default_rng([world.seed, 0 if split == "train" else 1, index, number])
-            yield task, number, draw_pair(task, split, rng), rng
+            yield task, number, draw_scene(task, split, rng, RESPONSES[split]), rng
 
 
 def samples(world: World, split: Split) -> Iterator[Sample]:
-    """The samples of one split, task after task in turn, so that the first N hold every task.
+    """The samples of one split, task after task in turn.
 
     Training uses the seen wordings only; the test split uses seen and unseen ones in equal shares.
     """
-    for task, number, pair, rng in pairs(world, split):
-        for ask, (family, direction) in enumerate(_questions(world, task, pair, rng)):
-            wording: Wording = "seen" if split == "train" or rng.random() < 0.5 else "unseen"
-            yield _sample(task, pair, family, direction, wording, f"{task.short}-{number}", ask, rng)
+    for task, number, scene, rng in scenes(world, split):
+        asked = [_question(task, ask, rng, split) for ask in _asks(world, task, scene, rng, ROUNDS[split])]
+        for ask, question in enumerate(asked):
+            for a, b in combinations(range(len(scene.responses)), 2):
+                pair = f"-{a}{b}" if len(scene.responses) > 2 else ""
+                yield _sample(task, scene, question, a, b, f"{task.short}-{number}", f"-{ask}{pair}")
 
 
-def _questions(world: World, task: Task, pair: Pair, rng: np.random.Generator) -> list[tuple[Family | None, int]]:
-    """Both directions of one family, then another family or, in two cases of five, no criterion at all."""
-    first, second = _family(world, task, pair, rng), _family(world, task, pair, rng)
-    general = world.families == "trained" and rng.random() < 0.4
-    return [(first, 1), (first, -1), (None if general else second, 1 if rng.random() < 0.5 else -1)]
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A criterion in words, the truth that it wants more (+1) or less (-1) of, and the groups that it belongs to."""
+
+    criterion: str
+    truth: str
+    direction: int
+    groups: tuple[str, ...]
 
 
-def _sample(
-    task: Task,
-    pair: Pair,
-    family: Family | None,
-    direction: int,
-    wording: Wording,
-    cluster: str,
-    ask: int,
-    rng: np.random.Generator,
-) -> Sample:
+def _asks(
+    world: World, task: Task, scene: Scene, rng: np.random.Generator, rounds: int
+) -> Iterator[tuple[Family | None, int]]:
+    """In each round both directions of one family, then another one or, in two cases of five, no criterion at all."""
+    for _ in range(rounds):
+        first, second = _family(world, task, scene, rng), _family(world, task, scene, rng)
+        yield first, 1
+        yield first, -1
+        general = world.families == "trained" and rng.random() < 0.4
+        yield (None, 1) if general else (second, 1 if rng.random() < 0.5 else -1)
+
+
+def _question(task: Task, ask: tuple[Family | None, int], rng: np.random.Generator, split: Split) -> _Question:
+    family, direction = ask
     if family is None:
-        gap, criterion = pair.a.truth["general"] - pair.b.truth["general"], ""
-        groups: tuple[str, ...] = ("general",)
-    else:
-        gap = direction * _gap(pair, family)
-        criterion = one_of(rng, list(family.wordings(direction, task, wording)))
-        groups = (f"{wording} wording", f"family {family.truth}", *_shift(pair, gap))
+        return _Question("", "general", 1, ("general",))
+    wording: Wording = "seen" if split == "train" or rng.random() < 0.5 else "unseen"
+    criterion = one_of(rng, list(family.wordings(direction, task, wording)))
+    return _Question(criterion, family.truth, direction, (f"{wording} wording", f"family {family.truth}"))
+
+
+def _sample(task: Task, scene: Scene, question: _Question, a: int, b: int, cluster: str, ending: str) -> Sample:
+    first, second = scene.responses[a], scene.responses[b]
+    gap = question.direction * (first.truth[question.truth] - second.truth[question.truth])
+    general = first.truth["general"] - second.truth["general"]
     return Sample(
-        id=f"{cluster}-{ask}",
+        id=cluster + ending,
         task=task,
-        comparison=Comparison((Turn("user", pair.prompt),), (pair.a.part,), (pair.b.part,), criterion),
+        comparison=Comparison((Turn("user", scene.prompt),), (first.part,), (second.part,), question.criterion),
         preference=_preference(gap),
         cluster=cluster,
-        groups=groups,
+        groups=question.groups if question.truth == "general" else (*question.groups, *_shift(general, gap)),
         provenance={"source": "miniature"},
     )
 
 
-def _family(world: World, task: Task, pair: Pair, rng: np.random.Generator) -> Family:
-    """A family to ask about: one in which the items tie with probability TIE_SHARE, where the pair allows it."""
+def _family(world: World, task: Task, scene: Scene, rng: np.random.Generator) -> Family:
+    """A family to ask about: one in which the items tie with probability TIE_SHARE, where the scene allows it."""
     families = [f for f in FAMILIES[task] if f.held_out == (world.families == "unseen")]
-    ties = [f for f in families if abs(_gap(pair, f)) <= TOLERANCE]
+    ties = [f for f in families if _spread(scene, f) <= TOLERANCE]
     others = [f for f in families if f not in ties]
     wanted = ties if rng.random() < TIE_SHARE else others
     pool = wanted or families
     return pool[int(rng.integers(len(pool)))]
 
 
-def _gap(pair: Pair, family: Family) -> float:
-    return pair.a.truth[family.truth] - pair.b.truth[family.truth]
+def _spread(scene: Scene, family: Family) -> float:
+    values = [item.truth[family.truth] for item in scene.responses]
+    return max(values) - min(values)
 
 
 def _preference(gap: float) -> Preference:
@@ -134,8 +152,7 @@ def _preference(gap: float) -> Preference:
     return "a" if gap > 0 else "b"
 
 
-def _shift(pair: Pair, gap: float) -> tuple[str, ...]:
-    general = pair.a.truth["general"] - pair.b.truth["general"]
+def _shift(general: float, gap: float) -> tuple[str, ...]:
     if abs(general) <= TOLERANCE or abs(gap) <= TOLERANCE:
         return ()
     return ("invariant",) if (general > 0) == (gap > 0) else ("shifted",)

@@ -1,8 +1,8 @@
 """The scalar reward model's training run: Bradley-Terry on a thin `transformers.Trainer`.
 
 Ours are the batches and the loss; the loop, resuming, trackers and scale-out come with the Trainer. One forward pass
-holds the chosen responses first, then the rejected ones. Only the hidden state of the last token reaches the head: no
-vocabulary logits are computed anywhere.
+holds each distinct response of a batch once, however many pairs it is part of. Only the hidden state of the last token
+reaches the head: no vocabulary logits are computed anywhere.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from omnireward.train.config import TrainConfig
 from omnireward.train.losses import bradley_terry
 from omnireward.train.mixing import Mixture, SeededOrder, mix, texts
 from omnireward.train.teach import teach
-from omnireward.types import Sample
+from omnireward.types import Sample, Side
 
 TINY_FAMILY = "minicpm_o"
 CHECKPOINT = "checkpoint-"
+SIDES: tuple[Side, ...] = ("a", "b")
 
 
 def train(config: TrainConfig) -> Path:
@@ -130,23 +131,35 @@ class BradleyTerryTrainer(Trainer):
             self.remove_callback(callback)
 
     def encode_pairs(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        """Chosen and rejected of each sample, encoded. A sample with unusable media counts as a bad row."""
-        model = cast(RewardModel, self.model)
-        chosen: list[Encoded] = []
-        rejected: list[Encoded] = []
+        """The batch's responses, each distinct one encoded once, and which of them were chosen and rejected.
+
+        A sample with unusable media, or too long, counts as a bad row.
+        """
+        rows: dict[tuple[object, ...], Encoded] = {}
+        pairs: list[list[tuple[object, ...]]] = []
         for sample in samples:
             if id(sample) in self.bad:
                 continue
             try:
-                pair = model.encode(sample.comparison, "a"), model.encode(sample.comparison, "b")
+                pair = [self._response(rows, sample, side) for side in SIDES]
             except (MediaError, PromptError) as error:
                 where = sample.provenance.get("file", sample.provenance.get("source", "dataset"))
                 self.bad_rows.add(BadRowError(where, int(sample.provenance.get("row", -1)), sample.id, str(error)))
                 self.bad.add(id(sample))
                 continue
-            chosen.append(pair[0])
-            rejected.append(pair[1])
-        return {"encoded": chosen + rejected, "ids": [sample.id for sample in samples]}
+            pairs.append(pair)
+        number = {key: n for n, key in enumerate(rows)}
+        chosen, rejected = ([number[pair[side]] for pair in pairs] for side in (0, 1))
+        ids = [sample.id for sample in samples]
+        return {"encoded": list(rows.values()), "chosen": chosen, "rejected": rejected, "ids": ids}
+
+    def _response(self, rows: dict[tuple[object, ...], Encoded], sample: Sample, side: Side) -> tuple[object, ...]:
+        """The key of one response in `rows`, to which it is added unless an equal one is there."""
+        asked = sample.comparison
+        key = (asked.criterion, asked.prompt, asked.response(side))
+        if key not in rows:
+            rows[key] = cast(RewardModel, self.model).encode(asked, side)
+        return key
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
         return self.order
@@ -155,11 +168,11 @@ class BradleyTerryTrainer(Trainer):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Equation 1 over the batch; keeps accuracy and margin for the log."""
-        if not inputs["encoded"]:  # every sample of the batch was a bad row: no gradient
+        if not inputs["chosen"]:  # every sample of the batch was a bad row: no gradient
             nothing = cast(RewardModel, self.model).head.bias.sum() * 0.0
             return (nothing, None) if return_outputs else nothing
         rewards: Tensor = model(inputs["encoded"])
-        chosen, rejected = rewards.chunk(2)
+        chosen, rejected = rewards[inputs["chosen"]], rewards[inputs["rejected"]]
         loss = bradley_terry(chosen, rejected)
         if not math.isfinite(loss.item()):
             raise TrainingError(

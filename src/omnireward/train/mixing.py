@@ -1,7 +1,9 @@
 """What a run reads: datasets mixed by weight, in an order that depends on nothing but seed, epoch and sample id.
 
-The order is a sort by hash, so it is the same on every machine and after every resume, and adding a dataset leaves the
-order of the others as it was. Bradley-Terry has no term for ties (equation 1): tied samples are left out and counted.
+Samples with one prompt and one criterion stay together, as in InstructGPT (arXiv 2203.02155, section 3.5): a response
+that several of them share is then computed once. The order is a sort by hash, so it is the same on every machine and
+after every resume, and adding a dataset leaves the order of the others as it was. Bradley-Terry has no term for ties
+(equation 1): tied samples are left out and counted.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class Mixture:
         for place, weight, where in self.parts:
             wanted = round(weight * len(where))
             for copy in range(-(-wanted // len(where))):
-                keyed = sorted((_rank(seed, epoch, place, self.samples[i].id, copy), i) for i in where)
+                keyed = sorted((_rank(seed, epoch, place, self.samples[i], copy), i) for i in where)
                 drawn += keyed[: wanted - copy * len(where)]
         return [i for _, i in sorted(drawn)]
 
@@ -111,5 +113,8 @@ def texts(samples: Sequence[Sample]) -> Iterator[str]:
             yield from (part.text for part in response if isinstance(part, Text))
 
 
-def _rank(seed: int, epoch: int, place: str, sample_id: str, copy: int) -> bytes:
-    return hashlib.sha256(f"{seed}\0{epoch}\0{place}\0{sample_id}\0{copy}".encode()).digest()
+def _rank(seed: int, epoch: int, place: str, sample: Sample, copy: int) -> bytes:
+    """The place in the order: first of the prompt under its criterion, then of the sample among those."""
+    start = f"{seed}\0{epoch}\0{place}\0{copy}\0"
+    shared = hashlib.sha256(f"{start}{sample.cluster}\0{sample.comparison.criterion}".encode("utf-8", "surrogatepass"))
+    return shared.digest() + hashlib.sha256(f"{start}{sample.id}".encode("utf-8", "surrogatepass")).digest()

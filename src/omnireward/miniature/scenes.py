@@ -1,4 +1,4 @@
-"""One pair of items for each task: what is asked, two responses, and the truth of both."""
+"""One scene for each task: what is asked, several responses, and the truth of each."""
 
 from __future__ import annotations
 
@@ -17,36 +17,41 @@ from omnireward.types import Part, Task, Text
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """What is asked (`prompt`, in reading order) and two items that respond to it.
+class Scene:
+    """What is asked, and what responds to it.
 
-    `labels` is what can be read from the prompt alone, such as the colour asked for; `shown` is its medium, if any.
+    Attributes:
+        prompt: in reading order.
+        responses: items that are all of the split.
+        labels: what can be read from the prompt alone, such as the colour asked for.
+        shown: the prompt's medium, if any.
     """
 
     prompt: tuple[Part, ...]
-    a: Item
-    b: Item
+    responses: tuple[Item, ...]
     labels: Mapping[str, float]
     shown: Item | None = None
 
 
-def draw_pair(task: Task, split: Split, rng: np.random.Generator) -> Pair:
-    """A pair for a task, all of its items from the split."""
-    return _MAKERS[task](split, rng)
+def draw_scene(task: Task, split: Split, rng: np.random.Generator, count: int) -> Scene:
+    """A scene for a task with `count` responses."""
+    return _MAKERS[task](split, rng, count)
 
 
-def _t2t(split: Split, rng: np.random.Generator) -> Pair:
+def _t2t(split: Split, rng: np.random.Generator, count: int) -> Scene:
     topic = one_of(rng, TOPICS)
 
     def answer() -> Item:
         named = _often(rng, topic, TOPICS)
         lead = one_of(rng, ("This is about {}.", "Here is some {}.", "On {}:"))
-        item = answer_item(split, rng, lead.format(named), {"topic": named}, {"topic": topic})
-        # Without a criterion people want a reason first, then the topic.
-        return replace(item, truth={**item.truth, "general": (item.truth["topic"] + 2 * item.truth["reason"]) / 3})
+        return answer_item(split, rng, lead.format(named), {"topic": named}, {"topic": topic})
 
     ask = one_of(rng, ("Tell me about {}.", "What is {}?", "Write about {}."))
-    return Pair((Text(ask.format(topic)),), answer(), answer(), {f"wants topic {topic}": 1.0})
+    return Scene((Text(ask.format(topic)),), _several(answer, count), {f"wants topic {topic}": 1.0})
+
+
+def _several(make: Callable[[], Item], count: int) -> tuple[Item, ...]:
+    return tuple(make() for _ in range(count))
 
 
 def _often(rng: np.random.Generator, wanted: str, choices: Iterable[str]) -> str:
@@ -57,51 +62,52 @@ def _often(rng: np.random.Generator, wanted: str, choices: Iterable[str]) -> str
 def _grounded(
     split: Split,
     rng: np.random.Generator,
+    count: int,
     shown: Item,
     ask: str,
     right: Mapping[str, str],
     choices: Mapping[str, Iterable[str]],
     say: tuple[str, ...],
-) -> Pair:
-    """Two answers about a medium, each fact of each true with probability 1/2."""
+) -> Scene:
+    """Answers about a medium, each fact of each true with probability 1/2."""
 
     def answer() -> Item:
         claims = {kind: _often(rng, value, choices[kind]) for kind, value in right.items()}
         return answer_item(split, rng, one_of(rng, say).format(**claims), claims, right)
 
     labels = {f"wants {kind} {value}": 1.0 for kind, value in right.items()}
-    return Pair((shown.part, Text(ask)), answer(), answer(), labels, shown)
+    return Scene((shown.part, Text(ask)), _several(answer, count), labels, shown)
 
 
-def _ti2t(split: Split, rng: np.random.Generator) -> Pair:
+def _ti2t(split: Split, rng: np.random.Generator, count: int) -> Scene:
     p = draw_for(split, rng, draw_picture)
     right = {"colour": p.colour, "shape": p.shape}
     choices = {"colour": COLOURS, "shape": SHAPES}
     say = ("It is a {colour} {shape}.", "I see a {colour} {shape}.")
-    return _grounded(split, rng, picture_item(p), "What is seen?", right, choices, say)
+    return _grounded(split, rng, count, picture_item(p), "What is seen?", right, choices, say)
 
 
-def _tv2t(split: Split, rng: np.random.Generator) -> Pair:
+def _tv2t(split: Split, rng: np.random.Generator, count: int) -> Scene:
     c = draw_for(split, rng, draw_clip)
     right = {"colour": c.colour, "motion": c.direction}
     choices = {"colour": COLOURS, "motion": DIRECTIONS}
     say = ("A {colour} shape moves {motion}.", "It is {colour} and goes {motion}.")
-    return _grounded(split, rng, clip_item(c), "What happens?", right, choices, say)
+    return _grounded(split, rng, count, clip_item(c), "What happens?", right, choices, say)
 
 
-def _ta2t(split: Split, rng: np.random.Generator) -> Pair:
+def _ta2t(split: Split, rng: np.random.Generator, count: int) -> Scene:
     s = draw_for(split, rng, draw_sound)
     right = {"pitch": s.pitch, "tone": s.timbre}
     choices = {"pitch": PITCHES, "tone": TIMBRES}
     say = ("I hear a {pitch} {tone} beep.", "A {pitch} sound, and {tone}.")
-    return _grounded(split, rng, sound_item(s), "What is heard?", right, choices, say)
+    return _grounded(split, rng, count, sound_item(s), "What is heard?", right, choices, say)
 
 
 def _wants(colour: str) -> dict[str, float]:
     return {f"wants colour {colour}": 1.0}
 
 
-def _t2i(split: Split, rng: np.random.Generator) -> Pair:
+def _t2i(split: Split, rng: np.random.Generator, count: int) -> Scene:
     colour, shape = one_of(rng, list(COLOURS)), one_of(rng, SHAPES)
 
     def response() -> Item:
@@ -110,29 +116,26 @@ def _t2i(split: Split, rng: np.random.Generator) -> Pair:
 
         return picture_item(draw_for(split, rng, draw), colour)
 
-    return Pair((Text(f"Draw one {colour} {shape}."),), response(), response(), _wants(colour))
+    return Scene((Text(f"Draw one {colour} {shape}."),), _several(response, count), _wants(colour))
 
 
-def _ti2i(split: Split, rng: np.random.Generator) -> Pair:
+def _ti2i(split: Split, rng: np.random.Generator, count: int) -> Scene:
     source = draw_for(split, rng, draw_picture)
     colour = one_of(rng, tuple(c for c in COLOURS if c != source.colour))
 
     def response() -> Item:
         def draw(r: np.random.Generator) -> Picture:
             edited = replace(draw_picture(r), shape=source.shape, place=source.place, filled=source.filled)
-            light = source.light if r.random() < 0.5 else edited.light
-            return replace(edited, colour=_often(r, colour, COLOURS), light=light)
+            return replace(edited, colour=_often(r, colour, COLOURS))
 
-        edit = draw_for(split, rng, draw)
-        item = picture_item(edit, colour)
-        return replace(item, truth={**item.truth, "kept": float(edit.light == source.light)})
+        return picture_item(draw_for(split, rng, draw), colour)
 
     ask = Text(f"Make the {source.shape} {colour}.")
     shown = picture_item(source)
-    return Pair((shown.part, ask), response(), response(), _wants(colour), shown)
+    return Scene((shown.part, ask), _several(response, count), _wants(colour), shown)
 
 
-def _t2v(split: Split, rng: np.random.Generator) -> Pair:
+def _t2v(split: Split, rng: np.random.Generator, count: int) -> Scene:
     colour, shape = one_of(rng, list(COLOURS)), one_of(rng, SHAPES)
 
     def response() -> Item:
@@ -141,10 +144,10 @@ def _t2v(split: Split, rng: np.random.Generator) -> Pair:
 
         return clip_item(draw_for(split, rng, draw), colour)
 
-    return Pair((Text(f"Film one {colour} {shape}."),), response(), response(), _wants(colour))
+    return Scene((Text(f"Film one {colour} {shape}."),), _several(response, count), _wants(colour))
 
 
-def _t2a(split: Split, rng: np.random.Generator) -> Pair:
+def _t2a(split: Split, rng: np.random.Generator, count: int) -> Scene:
     pitch = one_of(rng, list(PITCHES))
 
     def response() -> Item:
@@ -153,10 +156,10 @@ def _t2a(split: Split, rng: np.random.Generator) -> Pair:
 
         return sound_item(draw_for(split, rng, draw), pitch)
 
-    return Pair((Text(f"Play one {pitch} beep."),), response(), response(), {f"wants pitch {pitch}": 1.0})
+    return Scene((Text(f"Play one {pitch} beep."),), _several(response, count), {f"wants pitch {pitch}": 1.0})
 
 
-def _t23d(split: Split, rng: np.random.Generator) -> Pair:
+def _t23d(split: Split, rng: np.random.Generator, count: int) -> Scene:
     colour = one_of(rng, list(COLOURS))
 
     def response() -> Item:
@@ -165,10 +168,10 @@ def _t23d(split: Split, rng: np.random.Generator) -> Pair:
 
         return solid_item(draw_for(split, rng, draw), colour)
 
-    return Pair((Text(f"Build one {colour} object."),), response(), response(), _wants(colour))
+    return Scene((Text(f"Build one {colour} object."),), _several(response, count), _wants(colour))
 
 
-_MAKERS: dict[Task, Callable[[Split, np.random.Generator], Pair]] = {
+_MAKERS: dict[Task, Callable[[Split, np.random.Generator, int], Scene]] = {
     Task.T2T: _t2t,
     Task.TI2T: _ti2t,
     Task.TV2T: _tv2t,
