@@ -18,7 +18,7 @@ from omnireward import cli
 from omnireward.cli import VERBS, main
 
 Run = Callable[..., tuple[int, str, str]]
-SMALL = "miniature:pairs=1"
+SMALL = "miniature:prompts=1"
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped recipe and world, made small: one pair for each task, two steps of each kind."""
     shipped = recipes.load
     small = {
-        "datasets": {"miniature:pairs=1": 1.0},
+        "datasets": {"miniature:prompts=1": 1.0},
         "teach_towers": 2,
         "teach_language": 2,
         "steps": 2,
@@ -39,10 +39,10 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
         return shipped(name, config_class) | small
 
     def few_lessons(world: World) -> Iterator[Lesson]:
-        return lessons(replace(world, pairs=1))
+        return lessons(replace(world, prompts=1))
 
     def few_samples(world: World, split: Split) -> Iterator[Sample]:
-        return samples(replace(world, pairs=1), split)
+        return samples(replace(world, prompts=1), split)
 
     monkeypatch.setattr(recipes, "load", load)
     monkeypatch.setattr("omnireward.train.bradley_terry.lessons", few_lessons)

@@ -26,7 +26,7 @@ class Progress:
     def __init__(self, title: str, total: int, done: int = 0) -> None:
         self.title, self.total, self.done = title, total, done
         self._bar: Bar | None = None
-        self._said = time.monotonic()
+        self._began = self._said = time.monotonic()
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
@@ -36,6 +36,9 @@ class Progress:
             )
             self._task = self._bar.add_task(self.title, total=self.total, completed=self.done, note="")
             self._bar.start()
+        else:
+            self._began = self._said = time.monotonic()
+            sys.stderr.write(f"{self.title}: {self.total - self.done} to do\n")
         return self
 
     def advance(self, note: str = "", by: int = 1) -> None:
@@ -52,3 +55,5 @@ class Progress:
     ) -> None:
         if self._bar:
             self._bar.stop()
+        else:
+            sys.stderr.write(f"{self.title}: {self.done}/{self.total} in {time.monotonic() - self._began:.0f} s\n")

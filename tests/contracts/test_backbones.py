@@ -53,7 +53,7 @@ def _family(name: str) -> BackboneFamily:
 @pytest.fixture(scope="module")
 def comparisons() -> list[Comparison]:
     """One for each task, in the paper's order."""
-    first = {sample.task: sample.comparison for sample in reversed(list(samples(World(pairs=1), "train")))}
+    first = {sample.task: sample.comparison for sample in reversed(list(samples(World(prompts=1), "train")))}
     return [first[task] for task in Task]
 
 

@@ -12,17 +12,17 @@ from omnireward.types import Media, Task
 
 @pytest.fixture(scope="module")
 def taught() -> list[Lesson]:
-    return list(lessons(World(pairs=3)))
+    return list(lessons(World(prompts=3)))
 
 
 def test_the_same_seed_gives_the_same_lessons(taught: list[Lesson]) -> None:
-    assert list(lessons(World(pairs=3))) == taught
-    assert list(lessons(World(pairs=3, seed=1))) != taught
+    assert list(lessons(World(prompts=3))) == taught
+    assert list(lessons(World(prompts=3, seed=1))) != taught
 
 
 def test_lessons_show_the_items_of_the_training_split(taught: list[Lesson]) -> None:
     """So each medium is made and decoded once for both."""
-    made = list(samples(World(pairs=3), "train"))
+    made = list(samples(World(prompts=3), "train"))
     responses = {part for sample in made for part in (*sample.comparison.response_a, *sample.comparison.response_b)}
     assert {part for lesson in taught for part in lesson.comparison.response_a} == responses
 

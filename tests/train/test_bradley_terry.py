@@ -72,7 +72,7 @@ def test_one_pair_is_overfitted(config: TrainConfig, places: Places, make_sample
 def test_the_made_up_world_is_trained_on_end_to_end(tmp_path: Path) -> None:
     """One sample of each kind of medium is among the first 27; frozen towers stay as they were."""
     config = TrainConfig(
-        out=tmp_path / "run", datasets={"miniature:pairs=1": 1.0}, steps=4, batch_size=7, accumulation=1, log_every=2
+        out=tmp_path / "run", datasets={"miniature:prompts=1": 1.0}, steps=4, batch_size=7, accumulation=1, log_every=2
     )
     assert bradley_terry.train(config) == config.out
     log = _log(config.out)
@@ -175,7 +175,7 @@ def test_resuming_is_bit_identical_with_media_across_an_epoch(tmp_path: Path) ->
     """Media come from the cache in the straight run and from the towers, in other company, in the resumed one."""
     straight = TrainConfig(
         out=tmp_path / "straight",
-        datasets={"miniature:pairs=1": 1.0},
+        datasets={"miniature:prompts=1": 1.0},
         limit=18,
         steps=6,
         batch_size=4,

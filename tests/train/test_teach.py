@@ -22,7 +22,7 @@ STEPS = 6
 @pytest.fixture(scope="module")
 def taught() -> list[Lesson]:
     """Two lessons in each of the nine tasks."""
-    return list(lessons(World(pairs=1)))
+    return list(lessons(World(prompts=1)))
 
 
 def _model() -> RewardModel:
