@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from omnireward.miniature.families import FAMILIES, TEMPLATES, Wording
-from omnireward.miniature.pairs import draw_pair
+from omnireward.miniature.scenes import draw_scene
 from omnireward.types import Task
 
 WORDINGS: tuple[Wording, ...] = ("seen", "unseen")
@@ -60,11 +60,10 @@ def test_criteria_are_whole_sentences(task: Task) -> None:
 
 @each_task
 def test_items_have_the_truth_of_every_family(task: Task) -> None:
-    """Each value in [0, 1], and over fifty pairs each takes at least two values."""
+    """Each value in [0, 1], and over fifty scenes each takes at least two values."""
     values: dict[str, set[float]] = defaultdict(set)
     for number in range(50):
-        pair = draw_pair(task, "train", np.random.default_rng([7, number]))
-        for item in (pair.a, pair.b):
+        for item in draw_scene(task, "train", np.random.default_rng([7, number]), 2).responses:
             for name, value in item.truth.items():
                 values[name].add(value)
             assert all(0.0 <= label <= 1.0 for label in item.labels.values())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from omnireward.miniature.families import FAMILIES
-from omnireward.miniature.lessons import Lesson, lessons
-from omnireward.miniature.world import World, samples
+from omnireward.miniature.lessons import LESSONS, Lesson, lessons
+from omnireward.miniature.world import World, samples, scenes
 from omnireward.types import Media, Task
 
 
@@ -58,3 +58,22 @@ def test_criteria_are_of_trained_families_in_seen_wordings(taught: list[Lesson])
         for criterion in family.wordings(direction, task, "seen")
     }
     assert {lesson.comparison.criterion for lesson in taught} <= trained
+
+
+def test_each_response_has_its_share_of_lessons_and_the_asked_value_is_its_truth(taught: list[Lesson]) -> None:
+    """The criterion's family and direction are looked up among all wordings; how much there is hangs on no direction."""
+    items = [item for _, _, scene, _ in scenes(World(prompts=3), "train") for item in scene.responses * LESSONS]
+    tasks = [task for task, _, scene, _ in scenes(World(prompts=3), "train") for _ in scene.responses * LESSONS]
+    for lesson, item, task in zip(taught, items, tasks, strict=True):
+        assert lesson.comparison.response_a == (item.part,)
+        ((family, direction),) = [
+            (family, direction)
+            for family in FAMILIES[task]
+            for direction in (1, -1)
+            if lesson.comparison.criterion in family.wordings(direction, task, "seen")
+        ]
+        assert lesson.asked == item.truth[family.truth]
+        assert lesson.labels["more"] == float(direction > 0)
+        assert [name for name, value in lesson.labels.items() if name.startswith("about ") and value] == [
+            f"about {family.truth}"
+        ]

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,10 +15,15 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from omnireward import plugins
+from omnireward.backbones import BackboneFamily
 from omnireward.errors import BadRowError, CheckpointError, RecipeError, TrainingError, UnknownNameError
-from omnireward.reward_model import RewardModel
+from omnireward.miniature.world import World, samples
+from omnireward.reward_model import Encoded, RewardModel
+from omnireward.sources import BadRows
 from omnireward.train import bradley_terry
 from omnireward.train.config import TrainConfig
+from omnireward.train.mixing import mix
 from omnireward.types import Comparison, Media, Sample, Task, Text, Turn
 
 Places = dict[str, list[Sample | BadRowError]]
@@ -70,7 +76,7 @@ def test_one_pair_is_overfitted(config: TrainConfig, places: Places, make_sample
 
 
 def test_the_made_up_world_is_trained_on_end_to_end(tmp_path: Path) -> None:
-    """One sample of each kind of medium is among the first 27; frozen towers stay as they were."""
+    """By hand: nine tasks, six criteria for each prompt, six pairs of its four responses: 324 samples."""
     config = TrainConfig(
         out=tmp_path / "run", datasets={"miniature:prompts=1": 1.0}, steps=4, batch_size=7, accumulation=1, log_every=2
     )
@@ -83,7 +89,7 @@ def test_the_made_up_world_is_trained_on_end_to_end(tmp_path: Path) -> None:
         assert 0.0 <= line["accuracy"] <= 1.0
         assert line["grad_norm"] > 0.0
     data = json.loads((config.out / "data.json").read_text())
-    assert data["pairs"] + data["ties_left_out"] == 27
+    assert data["pairs"] + data["ties_left_out"] == 324
     assert data["bad_rows"] == 0
     assert RewardModel.load(config.out).layout == "natural"
 
@@ -171,12 +177,16 @@ def test_resuming_is_bit_identical(config: TrainConfig, dropout: float) -> None:
     assert [line["step"] for line in _log(resumed.out)] == [1, 2, 3, 4, 5, 6]
 
 
-def test_resuming_is_bit_identical_with_media_across_an_epoch(tmp_path: Path) -> None:
-    """Media come from the cache in the straight run and from the towers, in other company, in the resumed one."""
+def test_resuming_is_bit_identical_with_media_across_an_epoch(tmp_path: Path, places: Places) -> None:
+    """Media come from the cache in the straight run and from the towers, in other company, in the resumed one.
+
+    Two samples of each task, so an epoch of batches of four ends with step 5.
+    """
+    made = [sample for sample in samples(World(prompts=1), "train") if sample.preference != "tie"]
+    places["media"] = [sample for task in Task for sample in [one for one in made if one.task is task][:2]]
     straight = TrainConfig(
         out=tmp_path / "straight",
-        datasets={"miniature:prompts=1": 1.0},
-        limit=18,
+        datasets={"media": 1.0},
         steps=6,
         batch_size=4,
         accumulation=1,
@@ -240,6 +250,60 @@ def test_a_skipped_sample_leaves_its_batch_mates_as_they_are(
     (one,), (two,) = _log(config.out), _log(other.out)
     assert one["accuracy"] == two["accuracy"]
     assert one["loss"] == pytest.approx(two["loss"], rel=0.1)  # the tokenizer saw one prompt more
+
+
+def _trainer(config: TrainConfig) -> bradley_terry.BradleyTerryTrainer:
+    config.out.mkdir()
+    torch.manual_seed(0)
+    family = cast(BackboneFamily, plugins.load("backbones", bradley_terry.TINY_FAMILY))
+    model = RewardModel(family.tiny(["It should be true.", "Write about tea."] * 9, 0), "minicpm_o", "natural")
+    return bradley_terry.BradleyTerryTrainer(model, config, mix(config.datasets, BadRows()), BadRows())
+
+
+def _of_one_prompt(make_sample: MakeSample) -> list[Sample]:
+    """Each two of four answers, under two criteria: the chosen one comes first in the alphabet, then last."""
+    answers = ("ant", "bee and bee", "cat", "dog")
+    return [
+        replace(make_sample("tea", preference, a, b, criterion), id=f"{criterion} {a} {b}")
+        for criterion, preference in (("It should be true.", "a"), ("It should be short.", "b"))
+        for a, b in combinations(answers, 2)
+    ]
+
+
+def test_a_response_of_several_pairs_is_encoded_once_and_the_loss_is_the_same(
+    config: TrainConfig, places: Places, make_sample: MakeSample
+) -> None:
+    """Four answers under two criteria are eight rows, not the 24 of twelve pairs; each pair finds its own two."""
+    places["texts"] = list(_of_one_prompt(make_sample))
+    trainer = _trainer(config)
+    model = cast(RewardModel, trainer.model)
+    pairs = trainer.train_dataset.samples
+    batch = trainer.encode_pairs(pairs)
+    assert len(batch["encoded"]) == 8
+    assert len(batch["chosen"]) == len(batch["rejected"]) == len(batch["ids"]) == 12
+    sides: dict[str, list[Encoded]] = {
+        "chosen": [model.encode(sample.comparison, "a") for sample in pairs],
+        "rejected": [model.encode(sample.comparison, "b") for sample in pairs],
+    }
+    for name, expected in sides.items():
+        assert [batch["encoded"][n].row.ids.tolist() for n in batch[name]] == [one.row.ids.tolist() for one in expected]
+    alone = [(model(sides["chosen"][n : n + 1]) - model(sides["rejected"][n : n + 1])).squeeze(0) for n in range(12)]
+    expected_loss = -torch.nn.functional.logsigmoid(torch.stack(alone)).mean()
+    loss = trainer.compute_loss(model, batch)
+    torch.testing.assert_close(loss, expected_loss)
+    weight = model.backbone.get_parameter("llm.model.layers.0.mlp.up_proj.weight")
+    one, two = (torch.autograd.grad(each, weight)[0] for each in (loss, expected_loss))
+    torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-6)
+    trainer.bar.close()
+
+
+def test_equal_answers_to_other_prompts_or_criteria_are_other_rows(
+    config: TrainConfig, places: Places, make_sample: MakeSample
+) -> None:
+    places["texts"] = [make_sample("tea"), make_sample("rain"), make_sample("tea", criterion="It should be true.")]
+    trainer = _trainer(config)
+    assert len(trainer.encode_pairs(trainer.train_dataset.samples)["encoded"]) == 6
+    trainer.bar.close()
 
 
 class Closed:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import groupby
 
 import pytest
 from hypothesis import given
@@ -109,6 +111,39 @@ def test_places_with_the_same_ids_have_orders_of_their_own(places: Places, make_
     mixture = mix({"x": 1.0, "y": 1.0}, BadRows())
     order = mixture.order(0, 0)
     assert [i for i in order if i < 10] != [i - 10 for i in order if i >= 10]
+
+
+def _runs(names: Sequence[str]) -> list[str]:
+    """Each name once for each unbroken run of it."""
+    return [name for name, _ in groupby(names)]
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0])
+def test_samples_of_one_prompt_and_criterion_stay_together(
+    places: Places, make_sample: MakeSample, weight: float
+) -> None:
+    """Three prompts under two criteria, four pairs of each, read in an order that mixes them; another dataset beside.
+
+    That 24 samples come in six runs by accident has a chance of 6! 4!^6 / 24!, 2e-13. With a weight of 2 each sample
+    comes twice, in two runs that may touch.
+    """
+    kinds = [(prompt, criterion) for prompt in ("tea", "rain", "bread") for criterion in ("short", "true")]
+    read = [
+        replace(make_sample(prompt, criterion=criterion), id=f"{n} {criterion} {prompt}")
+        for n in range(4)
+        for prompt, criterion in kinds
+    ]
+    places |= {"x": list(read), "y": [make_sample(f"other {n}") for n in range(20)]}
+    mixture = mix({"x": weight, "y": 1.0}, BadRows())
+    orders = set()
+    for epoch in range(3):
+        shown = [mixture.samples[i] for i in mixture.order(0, epoch)]
+        runs = _runs([f"{one.cluster}, {one.comparison.criterion}" for one in shown])
+        mine = [run for run in runs if not run.startswith("cluster other")]
+        assert set(mine) == {f"cluster {prompt}, {criterion}" for prompt, criterion in kinds}
+        assert max(Counter(mine).values()) <= weight
+        orders.add(tuple(one.id for one in shown))
+    assert len(orders) == 3
 
 
 def test_the_sampler_follows_the_epoch(places: Places, make_samples: MakeSamples) -> None:

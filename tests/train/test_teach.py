@@ -16,12 +16,12 @@ from omnireward.miniature.world import World
 from omnireward.reward_model import RewardModel
 from omnireward.train.teach import Labels, teach
 
-STEPS = 6
+STEPS = 10
 
 
 @pytest.fixture(scope="module")
 def taught() -> list[Lesson]:
-    """Two lessons in each of the nine tasks."""
+    """Three lessons from each of four responses in each of the nine tasks."""
     return list(lessons(World(prompts=1)))
 
 
@@ -61,11 +61,14 @@ def run(taught: list[Lesson]) -> tuple[RewardModel, dict[str, list[float]]]:
 
 
 def test_a_few_steps_lower_both_losses(run: tuple[RewardModel, dict[str, list[float]]]) -> None:
-    """From no worse than twice log 2, the loss of a coin for each label, down by a tenth at least."""
+    """From about the loss of a coin, down by a tenth at least.
+
+    A coin costs log 2 for each label, and for the language model log 2 again: what is asked counts as all else does.
+    """
     _, told = run
-    for part in ("towers", "language"):
+    for part, coin in (("towers", 0.693), ("language", 1.386)):
         first, last = sum(told[part][:2]) / 2, sum(told[part][-2:]) / 2
-        assert 0.3 < first < 1.4
+        assert 0.8 * coin < first < 1.3 * coin, part
         assert last < 0.9 * first, part
 
 

@@ -131,7 +131,7 @@ def _fit(
 
 def _rate(step: int, steps: int) -> float:
     """Share of the peak learning rate: a short warm-up, then down to a twentieth in a straight line."""
-    return min(1.0, (step + 1) / WARMUP) * (1.0 - 0.95 * min(1.0, step / steps))
+    return min(1.0, (step + 1) / WARMUP) * (1.0 - 0.95 * min(1.0, step / max(1, steps)))
 
 
 def _loss(said: Tensor, labels: Labels, picked: Tensor) -> Tensor:
