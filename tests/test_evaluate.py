@@ -59,7 +59,7 @@ class World:
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     world = World(_bench(tmp_path / "data"))
     monkeypatch.setattr("omnireward.evaluate.read_place", world.read)
-    monkeypatch.setattr("omnireward.evaluate.open_place", lambda folder, place: (place, None, None))
+    monkeypatch.setattr("omnireward.evaluate.open_place", lambda _, place: (place, None, None))
     return world
 
 

@@ -25,8 +25,9 @@ from omnireward.backbones import BackboneFamily, Prepared
 from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
 from omnireward.media.encode import png
 from omnireward.model_card import model_card
-from omnireward.reward_model import RewardModel, _read_head, like_lengths, load_backbone
+from omnireward.reward_model import RewardModel, like_lengths, load_backbone
 from omnireward.types import Comparison, Layout, Media, Text, Turn
+from omnireward.value_head import read_head
 
 FAMILY = "minicpm_o"
 WORDS = ["Draw a red dot.", "The dot should be large.", "A long answer about tea, and rain, and bread."]
@@ -268,7 +269,7 @@ def test_damage_anywhere_in_a_head_is_refused_or_harmless(folder: Path, as_zip: 
     for _ in range(300):
         path.write_bytes(_damaged(rng, whole))
         try:
-            _read_head(folder, hidden)
+            read_head(folder, hidden)
         except CheckpointError:
             refused += 1
     assert refused > 30

@@ -10,17 +10,13 @@ A checkpoint records the layout it was trained with (see `prompts`) and refuses 
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
 from reprlib import repr as short
 from typing import cast
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from omnireward import __version__, plugins
@@ -30,17 +26,13 @@ from omnireward.feature_cache import FeatureCache
 from omnireward.model_card import model_card
 from omnireward.prompts import conversation
 from omnireward.types import Comparison, Layout, Media, Side, Turn
+from omnireward.value_head import HEAD, OLD_HEAD, read_head, write_head
 
 RECORD = "omnireward.json"
-HEAD = "value_head.safetensors"
 # Positions that the published backbone was made for. Attention takes time that grows with the square: a text of a few
 # megabytes would hold up all others for hours.
 MOST_TOKENS = 32_768
-HEAD_KEYS = {"v_head.summary.weight", "v_head.summary.bias"}
 MOST_JSON_BYTES = 256 * 2**20
-# torch's reader believes what it reads, so damaged files raise errors of its code too; these were seen.
-_DAMAGED = (SafetensorError, OSError, EOFError, UnpicklingError, struct.error)
-_CONFUSED = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +185,7 @@ class RewardModel(nn.Module):
         """Write the published layout: backbone, `value_head.safetensors`, what a loader must know, and a model card."""
         folder.mkdir(parents=True, exist_ok=True)
         self.backbone.save(folder)
-        head = {
-            f"v_head.summary.{name}": value.detach().cpu().contiguous() for name, value in self.head.named_parameters()
-        }
-        save_file(head, folder / HEAD, metadata={"format": "pt"})
+        write_head(self.head, folder)
         record = {"family": self.family, "layout": self.layout, "omnireward": __version__}
         (folder / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
         parameters = sum(p.numel() for p in self.parameters())
@@ -223,7 +212,7 @@ class RewardModel(nn.Module):
                 f"its rewards would be of no meaning. Leave the layout out, or train a model with {layout!r}."
             )
         model = cls(backbone, family, recorded, head_dropout)
-        model.head.load_state_dict(_read_head(folder, backbone.hidden_size))
+        model.head.load_state_dict(read_head(folder, backbone.hidden_size))
         return model
 
     @classmethod
@@ -233,7 +222,7 @@ class RewardModel(nn.Module):
         Raises:
             CheckpointError: as `load`; a folder that records a reward model but lost its head is refused here too.
         """
-        if any((folder / name).exists() for name in (RECORD, HEAD, "value_head.bin")):
+        if any((folder / name).exists() for name in (RECORD, HEAD, OLD_HEAD)):
             return cls.load(folder, layout, head_dropout)
         family, backbone = load_backbone(folder)
         return cls(backbone, family, layout or "natural", head_dropout)
@@ -297,31 +286,3 @@ def _recorded_layout(folder: Path, default: Layout) -> Layout:
     if layout not in ("paper", "natural"):
         raise CheckpointError(f"{folder / RECORD} records the layout {short(layout)}; known: paper, natural.")
     return layout
-
-
-def _read_head(folder: Path, hidden: int) -> dict[str, Tensor]:
-    """The head's weights: value_head.safetensors, else value_head.bin (as tensors only, never unpickled objects)."""
-    path = next((folder / name for name in (HEAD, "value_head.bin") if (folder / name).is_file()), None)
-    if path is None:
-        raise CheckpointError(
-            f"{folder} has no {HEAD}. Without its head a reward model gives random numbers, so it is refused. "
-            f"Copy the head beside the weights, or train one with: omnireward train --model {folder}"
-        )
-    try:
-        found = load_file(path) if path.name == HEAD else torch.load(path, map_location="cpu", weights_only=True)
-    except (*_DAMAGED, *_CONFUSED) as error:
-        raise CheckpointError(f"{path} cannot be read as tensors: {error}") from error
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise CheckpointError(f"{path} must hold named tensors; it holds a {type(found).__name__}.")
-    if set(found) != HEAD_KEYS:
-        raise CheckpointError(f"{path} must hold exactly {sorted(HEAD_KEYS)}; it holds {sorted(map(str, found))}.")
-    if found["v_head.summary.weight"].shape != (1, hidden) or found["v_head.summary.bias"].shape != (1,):
-        shapes = {name: tuple(value.shape) for name, value in found.items()}
-        raise CheckpointError(f"{path} does not fit a backbone of hidden size {hidden}: {shapes}.")
-    # A tensor from a .bin can be sparse, or on the meta device, where it has no numbers.
-    if not all(v.is_floating_point() and v.layout == torch.strided and v.device.type == "cpu" for v in found.values()):
-        raise CheckpointError(f"{path} must hold dense tensors of floating point.")
-    head = {name.removeprefix("v_head.summary."): value.to(torch.float32) for name, value in found.items()}
-    if not all(bool(value.isfinite().all()) for value in head.values()):
-        raise CheckpointError(f"{path} holds NaN or infinity, so every reward would too. Was its training cut short?")
-    return head

@@ -50,7 +50,7 @@ def glb(thing: Any) -> bytes:
 
 
 def material(**settings: object) -> Any:
-    return trimesh.visual.material.PBRMaterial(**settings)  # type: ignore[no-untyped-call]
+    return trimesh.visual.material.PBRMaterial(**settings)
 
 
 def shift(x: float, y: float, z: float) -> npt.NDArray[np.float64]:
@@ -67,7 +67,7 @@ def quad_with_letter() -> Any:
     corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)
     uv = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float)
     picture = Image.open(io.BytesIO(encode.png(texture)))
-    visual = trimesh.visual.TextureVisuals(uv=uv, material=material(baseColorTexture=picture))  # type: ignore[no-untyped-call]
+    visual = trimesh.visual.TextureVisuals(uv=uv, material=material(baseColorTexture=picture))
     return trimesh.Trimesh(corners, [[0, 1, 2], [0, 2, 3]], visual=visual, process=False)
 
 

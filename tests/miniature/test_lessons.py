@@ -61,7 +61,7 @@ def test_criteria_are_of_trained_families_in_seen_wordings(taught: list[Lesson])
 
 
 def test_each_response_has_its_share_of_lessons_and_the_asked_value_is_its_truth(taught: list[Lesson]) -> None:
-    """The criterion's family and direction are looked up among all wordings; how much there is hangs on no direction."""
+    """The criterion's family and direction are looked up among all wordings."""
     items = [item for _, _, scene, _ in scenes(World(prompts=3), "train") for item in scene.responses * LESSONS]
     tasks = [task for task, _, scene, _ in scenes(World(prompts=3), "train") for _ in scene.responses * LESSONS]
     for lesson, item, task in zip(taught, items, tasks, strict=True):

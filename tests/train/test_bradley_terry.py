@@ -277,7 +277,7 @@ def test_a_response_of_several_pairs_is_encoded_once_and_the_loss_is_the_same(
     places["texts"] = list(_of_one_prompt(make_sample))
     trainer = _trainer(config)
     model = cast(RewardModel, trainer.model)
-    pairs = trainer.train_dataset.samples
+    pairs = mix(config.datasets, BadRows()).samples
     batch = trainer.encode_pairs(pairs)
     assert len(batch["encoded"]) == 8
     assert len(batch["chosen"]) == len(batch["rejected"]) == len(batch["ids"]) == 12
@@ -302,7 +302,7 @@ def test_equal_answers_to_other_prompts_or_criteria_are_other_rows(
 ) -> None:
     places["texts"] = [make_sample("tea"), make_sample("rain"), make_sample("tea", criterion="It should be true.")]
     trainer = _trainer(config)
-    assert len(trainer.encode_pairs(trainer.train_dataset.samples)["encoded"]) == 6
+    assert len(trainer.encode_pairs(mix(config.datasets, BadRows()).samples)["encoded"]) == 6
     trainer.bar.close()
 
 

@@ -1,8 +1,10 @@
 """Lessons: content with labels, for teaching a model to see, hear and read before it meets any preference.
 
 A lesson says what is there: the colour of a drawn shape, the pitch of a beep, the manner of a text, what a prompt asks
-for and what a criterion is about. It never says which response is better, nor whether a response is right. Lessons are
-made of the scenes of the training split, so each medium is made and decoded once for both.
+for and what a criterion is about. It also says how much there is of what the criterion names (how warm the colours are,
+how true the answer is), as a chat model could be asked. It never says that more of it is better: two responses are
+never compared, and the value is the same whether the criterion wants more or less. Lessons are made of the scenes of
+the training split, so each medium is made and decoded once for both.
 """
 
 from __future__ import annotations

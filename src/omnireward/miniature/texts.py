@@ -40,7 +40,9 @@ class Manner:
 
 def draw_manner(rng: np.random.Generator) -> Manner:
     """A manner with every attribute drawn at random."""
-    return Manner(level(rng, 2), *(bool(rng.random() < 0.35) for _ in range(6)), order=int(rng.integers(2**31)))
+    detail = level(rng, 2)
+    polite, cautious, cheerful, numbers, reason, example = (bool(rng.random() < 0.35) for _ in range(6))
+    return Manner(detail, polite, cautious, cheerful, numbers, reason, example, int(rng.integers(2**31)))
 
 
 def write(manner: Manner, facts: str) -> str:

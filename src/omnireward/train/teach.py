@@ -3,8 +3,9 @@
 A model trained from nothing on preferences alone hardly learns to see: a reward says which of two pictures is better,
 never what is in them. The paper's base model had been taught on captions and text before; this stage stands in for
 that, in two steps: the towers name the attributes of drawn pictures, clips, objects and sounds; then, with the towers
-frozen, the language model names what is in a whole conversation, its criterion included. Linear probes read the labels
-and are thrown away. Lessons never say which response is better (see `miniature.lessons`).
+frozen, the language model names what is in a whole conversation, what its criterion is about, and how much of that the
+response has. Linear probes read the labels and are thrown away. No two responses are compared, and nothing says
+whether more is better (see `miniature.lessons`): that is left to the preferences.
 """
 
 from __future__ import annotations
@@ -124,8 +125,10 @@ def _fit(
         probe.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(learning.values(), 1.0)
-        for each in (*optimizers, *schedules):
-            each.step()
+        for optimizer in optimizers:
+            optimizer.step()  # type: ignore[no-untyped-call]
+        for schedule in schedules:
+            schedule.step()
         tick(loss.item())
 
 
