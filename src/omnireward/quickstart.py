@@ -23,7 +23,7 @@ class QuickstartConfig:
     out: Path = Path("out/quickstart")
     """Folder to fill: the checkpoint in run/, the report in report/."""
     seed: int = 0
-    """Another seed is another model and another training split; the benchmark stays the same."""
+    """Another seed is another model: other first weights and another order. The made-up world stays the same."""
 
 
 def quickstart(config: QuickstartConfig) -> Path:

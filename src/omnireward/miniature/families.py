@@ -83,6 +83,7 @@ _VISUALS = (
 )
 _SIZE = Family("size", ("show a large shape", "have a big shape", "be large"))
 _FILLED = Family("filled", ("have a filled shape",), held_out=True)
+_HEIGHT = Family("height", ("have its shape high up", "place the shape high"), held_out=True)
 _DOTS = Family("dots", ("have dots", "show many dots", "be dotted"))
 
 FAMILIES: dict[Task, tuple[Family, ...]] = {
@@ -90,8 +91,8 @@ FAMILIES: dict[Task, tuple[Family, ...]] = {
     Task.TI2T: _MANNERS,
     Task.TV2T: _MANNERS,
     Task.TA2T: _MANNERS,
-    Task.T2I: (*_VISUALS, _SIZE, _DOTS, _FILLED),
-    Task.TI2I: (*_VISUALS, _SIZE, _DOTS, _FILLED),
+    Task.T2I: (*_VISUALS, _SIZE, _DOTS, _FILLED, _HEIGHT),
+    Task.TI2I: (*_VISUALS, _SIZE, _DOTS, _HEIGHT),
     Task.T2V: (*_VISUALS, _SIZE, _FILLED, Family("speed", ("move fast", "be quick", "have a fast shape"))),
     Task.T2A: (
         Family("pitch", ("have a high pitch", "be high", "sound high")),

@@ -100,6 +100,7 @@ def picture_labels(p: Picture) -> dict[str, float]:
         **{f"shape {name}": float(name == p.shape) for name in SHAPES},
         **{f"place {name}": float(name == p.place) for name in PLACES},
         "size": p.size,
+        "height": p.height,
         "light": p.light,
         "dots": p.dots / 3,
         "stripes": p.stripes,

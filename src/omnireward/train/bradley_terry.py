@@ -26,7 +26,7 @@ from omnireward.errors import BadRowError, MediaError, PromptError, RecipeError,
 from omnireward.miniature.lessons import lessons
 from omnireward.miniature.world import World
 from omnireward.progress import Progress
-from omnireward.reward_model import Encoded, RewardModel
+from omnireward.reward_model import RECORD, Encoded, RewardModel
 from omnireward.sources import BadRows
 from omnireward.train.config import TrainConfig
 from omnireward.train.losses import bradley_terry
@@ -49,6 +49,8 @@ def train(config: TrainConfig) -> Path:
     """
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # two threads on two busy cores are several times slower than one
+    if not config.resume and (config.out / RECORD).exists():
+        raise RecipeError(f"{config.out} holds a trained model already; choose another --out, or go on with --resume.")
     config.out.mkdir(parents=True, exist_ok=True)
     provenance.save_config("train", config, config.out)
     bad_rows = BadRows(skip=config.skip_bad_rows)
@@ -72,7 +74,7 @@ def train(config: TrainConfig) -> Path:
 
 
 def _teach(model: RewardModel, config: TrainConfig) -> None:
-    taught = list(lessons(World(seed=config.seed)))
+    taught = list(lessons(World()))
     steps = (
         ("prepare", "decode lessons", len(taught)),
         ("towers", "teach the towers", config.teach_towers),
