@@ -209,9 +209,18 @@ def test_there_must_be_something_to_resume(config: TrainConfig) -> None:
         bradley_terry.train(replace(config, resume=True))
 
 
-def test_a_fresh_run_in_the_same_folder_starts_a_fresh_log(config: TrainConfig) -> None:
-    for _ in range(2):
-        bradley_terry.train(config)
+def test_a_finished_model_is_not_trained_over(config: TrainConfig) -> None:
+    bradley_terry.train(config)
+    before = _weights(config.out)
+    with pytest.raises(RecipeError, match=r"run holds a trained model already; choose another --out"):
+        bradley_terry.train(replace(config, seed=1))
+    assert _weights(config.out) == before
+
+
+def test_a_fresh_run_where_one_was_stopped_starts_a_fresh_log(config: TrainConfig) -> None:
+    config.out.mkdir()
+    (config.out / "log.jsonl").write_text('{"step": 1, "loss": 0.7}\n{"step": 2, "loss": 0.7}\n{"step": 3, "lo')
+    bradley_terry.train(config)
     assert [line["step"] for line in _log(config.out)] == [1, 2]
 
 
