@@ -56,7 +56,7 @@ def test_a_log_file_gets_a_line_only_now_and_then(clock: Clock, capsys: pytest.C
             clock.now += 0.3 * EVERY
             bar.advance(f"loss {step}")
     out, err = capsys.readouterr()
-    assert err.splitlines() == ["train: 4/10 loss 4", "train: 8/10 loss 8"]
+    assert err.splitlines() == ["train: 10 to do", "train: 4/10 loss 4", "train: 8/10 loss 8", "train: 10/10 in 60 s"]
     assert out == ""
 
 

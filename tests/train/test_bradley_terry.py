@@ -205,7 +205,7 @@ def test_resuming_is_bit_identical_with_media_across_an_epoch(tmp_path: Path, pl
 
 def test_there_must_be_something_to_resume(config: TrainConfig) -> None:
     (config.out / "checkpoint-3").mkdir(parents=True)  # begun, not finished
-    with pytest.raises(RecipeError, match=r"nothing to resume in .*Leave --resume out"):
+    with pytest.raises(RecipeError, match=r"nothing to resume in .*train anew into another --out"):
         bradley_terry.train(replace(config, resume=True))
 
 

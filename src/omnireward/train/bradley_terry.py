@@ -109,7 +109,10 @@ def _newest(out: Path) -> Path:
     """The newest complete checkpoint to resume from."""
     complete = [p for p in out.glob(f"{CHECKPOINT}*") if (p / "trainer_state.json").is_file()]
     if not complete:
-        raise RecipeError(f"nothing to resume in {out}: no complete {CHECKPOINT}* folder. Leave --resume out.")
+        raise RecipeError(
+            f"nothing to resume in {out}: no complete {CHECKPOINT}* folder. They are written with --save-every; "
+            "without one, train anew into another --out."
+        )
     return max(complete, key=lambda p: int(p.name.removeprefix(CHECKPOINT)))
 
 
