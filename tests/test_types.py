@@ -64,8 +64,9 @@ def test_media_are_made_of_one_piece_unless_they_are_a_tuple() -> None:
 
 
 def test_digest_of_media_by_hand() -> None:
-    """SHA-256 over kind, shape and bytes, each after its length in 8 big-endian bytes. Caches on disk rely on it."""
-    prefixed = b"".join(len(data).to_bytes(8, "big") + data for data in (b"audio", b"single", b"noise"))
+    """SHA-256 over kind, shape and the bytes' own SHA-256, each after its length in 8 big-endian bytes."""
+    pieces = (b"audio", b"single", hashlib.sha256(b"noise").digest())
+    prefixed = b"".join(len(data).to_bytes(8, "big") + data for data in pieces)
     assert Media("audio", b"noise").digest() == hashlib.sha256(prefixed).hexdigest()
 
 
@@ -74,6 +75,18 @@ def test_media_digest_is_of_the_bytes_wherever_they_are(tmp_path: Path) -> None:
     assert Media("image", tmp_path / "cat.png").digest() == Media("image", b"cat").digest()
     (tmp_path / "cat.png").write_bytes(b"dog")
     assert Media("image", tmp_path / "cat.png").digest() != Media("image", b"cat").digest()
+
+
+def test_textures_beside_an_obj_count(tmp_path: Path) -> None:
+    """Two equal OBJ files look different when the texture that they name does."""
+    meshes = []
+    for colour in ("red", "blue"):
+        folder = tmp_path / colour
+        folder.mkdir()
+        (folder / "cube.obj").write_text("mtllib cube.mtl")
+        (folder / "cube.png").write_text(colour)
+        meshes.append(Media("mesh", folder / "cube.obj").digest())
+    assert meshes[0] != meshes[1]
 
 
 def test_different_media_have_different_digests() -> None:
