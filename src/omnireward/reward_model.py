@@ -108,6 +108,8 @@ class RewardModel(nn.Module):
             digests = tuple(part.digest() for part in media)
         except OSError as error:
             raise UnreadableMediaError(f"a media file cannot be read: {error}") from error
+        if len(self.features) and not self.towers_frozen:
+            self.features.clear()  # a tower that learns makes what was kept wrong
         kept = {digest: found for digest in digests if (found := self.features.get(digest)) is not None}
         prepared = tuple(
             kept[digest][0] if digest in kept else self.backbone.prepare(part)
