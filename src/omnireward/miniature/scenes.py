@@ -47,11 +47,7 @@ def _t2t(split: Split, rng: np.random.Generator, count: int) -> Scene:
         return answer_item(split, rng, lead.format(named), {"topic": named}, {"topic": topic})
 
     ask = one_of(rng, ("Tell me about {}.", "What is {}?", "Write about {}."))
-    return Scene((Text(ask.format(topic)),), _several(answer, count), {f"wants topic {topic}": 1.0})
-
-
-def _several(make: Callable[[], Item], count: int) -> tuple[Item, ...]:
-    return tuple(make() for _ in range(count))
+    return Scene((Text(ask.format(topic)),), tuple(answer() for _ in range(count)), {f"wants topic {topic}": 1.0})
 
 
 def _often(rng: np.random.Generator, wanted: str, choices: Iterable[str]) -> str:
@@ -76,7 +72,7 @@ def _grounded(
         return answer_item(split, rng, one_of(rng, say).format(**claims), claims, right)
 
     labels = {f"wants {kind} {value}": 1.0 for kind, value in right.items()}
-    return Scene((shown.part, Text(ask)), _several(answer, count), labels, shown)
+    return Scene((shown.part, Text(ask)), tuple(answer() for _ in range(count)), labels, shown)
 
 
 def _ti2t(split: Split, rng: np.random.Generator, count: int) -> Scene:
@@ -110,65 +106,55 @@ def _wants(colour: str) -> dict[str, float]:
 def _t2i(split: Split, rng: np.random.Generator, count: int) -> Scene:
     colour, shape = one_of(rng, list(COLOURS)), one_of(rng, SHAPES)
 
-    def response() -> Item:
-        def draw(r: np.random.Generator) -> Picture:
-            return replace(draw_picture(r), colour=_often(r, colour, COLOURS), shape=shape)
+    def draw(r: np.random.Generator) -> Picture:
+        return replace(draw_picture(r), colour=_often(r, colour, COLOURS), shape=shape)
 
-        return picture_item(draw_for(split, rng, draw), colour)
-
-    return Scene((Text(f"Draw one {colour} {shape}."),), _several(response, count), _wants(colour))
+    responses = tuple(picture_item(draw_for(split, rng, draw), colour) for _ in range(count))
+    return Scene((Text(f"Draw one {colour} {shape}."),), responses, _wants(colour))
 
 
 def _ti2i(split: Split, rng: np.random.Generator, count: int) -> Scene:
     source = draw_for(split, rng, draw_picture)
     colour = one_of(rng, tuple(c for c in COLOURS if c != source.colour))
 
-    def response() -> Item:
-        def draw(r: np.random.Generator) -> Picture:
-            edited = replace(draw_picture(r), shape=source.shape, place=source.place, filled=source.filled)
-            return replace(edited, colour=_often(r, colour, COLOURS))
+    def draw(r: np.random.Generator) -> Picture:
+        edited = replace(draw_picture(r), shape=source.shape, place=source.place, filled=source.filled)
+        return replace(edited, colour=_often(r, colour, COLOURS))
 
-        return picture_item(draw_for(split, rng, draw), colour)
-
+    responses = tuple(picture_item(draw_for(split, rng, draw), colour) for _ in range(count))
     ask = Text(f"Make the {source.shape} {colour}.")
     shown = picture_item(source)
-    return Scene((shown.part, ask), _several(response, count), _wants(colour), shown)
+    return Scene((shown.part, ask), responses, _wants(colour), shown)
 
 
 def _t2v(split: Split, rng: np.random.Generator, count: int) -> Scene:
     colour, shape = one_of(rng, list(COLOURS)), one_of(rng, SHAPES)
 
-    def response() -> Item:
-        def draw(r: np.random.Generator) -> Clip:
-            return replace(draw_clip(r), colour=_often(r, colour, COLOURS), shape=shape)
+    def draw(r: np.random.Generator) -> Clip:
+        return replace(draw_clip(r), colour=_often(r, colour, COLOURS), shape=shape)
 
-        return clip_item(draw_for(split, rng, draw), colour)
-
-    return Scene((Text(f"Film one {colour} {shape}."),), _several(response, count), _wants(colour))
+    responses = tuple(clip_item(draw_for(split, rng, draw), colour) for _ in range(count))
+    return Scene((Text(f"Film one {colour} {shape}."),), responses, _wants(colour))
 
 
 def _t2a(split: Split, rng: np.random.Generator, count: int) -> Scene:
     pitch = one_of(rng, list(PITCHES))
 
-    def response() -> Item:
-        def draw(r: np.random.Generator) -> Sound:
-            return replace(draw_sound(r), pitch=_often(r, pitch, PITCHES))
+    def draw(r: np.random.Generator) -> Sound:
+        return replace(draw_sound(r), pitch=_often(r, pitch, PITCHES))
 
-        return sound_item(draw_for(split, rng, draw), pitch)
-
-    return Scene((Text(f"Play one {pitch} beep."),), _several(response, count), {f"wants pitch {pitch}": 1.0})
+    responses = tuple(sound_item(draw_for(split, rng, draw), pitch) for _ in range(count))
+    return Scene((Text(f"Play one {pitch} beep."),), responses, {f"wants pitch {pitch}": 1.0})
 
 
 def _t23d(split: Split, rng: np.random.Generator, count: int) -> Scene:
     colour = one_of(rng, list(COLOURS))
 
-    def response() -> Item:
-        def draw(r: np.random.Generator) -> Solid:
-            return replace(draw_solid(r), colour=_often(r, colour, COLOURS))
+    def draw(r: np.random.Generator) -> Solid:
+        return replace(draw_solid(r), colour=_often(r, colour, COLOURS))
 
-        return solid_item(draw_for(split, rng, draw), colour)
-
-    return Scene((Text(f"Build one {colour} object."),), _several(response, count), _wants(colour))
+    responses = tuple(solid_item(draw_for(split, rng, draw), colour) for _ in range(count))
+    return Scene((Text(f"Build one {colour} object."),), responses, _wants(colour))
 
 
 _MAKERS: dict[Task, Callable[[Split, np.random.Generator, int], Scene]] = {
