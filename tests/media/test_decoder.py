@@ -8,12 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from omnireward.errors import DecoderCrashError, MediaLimitError, UnreadableMediaError
+from omnireward.errors import DecoderCrashError, MediaError, MediaLimitError, RecipeError, UnreadableMediaError
 from omnireward.media import DecodeOptions, Decoder, Limits, decode, encode
 from omnireward.media.answers import ImplausibleAnswerError, empty_array_for
 from omnireward.types import Media
@@ -27,8 +28,12 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, or l
 
 
 def child_of(decoder: Decoder) -> subprocess.Popen[bytes]:
-    (child,) = decoder._child
+    (child,) = decoder._children._idle
     return child._process
+
+
+def none(decoder: Decoder) -> bool:
+    return not decoder._children._idle and not decoder._children._busy
 
 
 def seconds_used(pid: int) -> float:
@@ -71,7 +76,7 @@ def test_files_too_large_never_reach_the_child() -> None:
     decoder = Decoder(limits=Limits(bytes=10))
     with pytest.raises(MediaLimitError):
         decoder(PICTURE)
-    assert not decoder._child
+    assert none(decoder)
 
 
 def test_a_killed_child_is_blamed_on_its_medium_and_replaced() -> None:
@@ -169,9 +174,9 @@ def test_a_forgotten_decoder_leaves_no_child() -> None:
     assert child.returncode == -signal.SIGKILL
 
 
-def test_threads_take_turns() -> None:
+def test_many_threads_share_a_decoder_and_each_gets_its_own_answer() -> None:
     pictures = [Media("image", encode.png(np.full((9, i + 1, 3), i, np.uint8))) for i in range(12)]
-    with Decoder() as decoder:
+    with Decoder(at_once=3) as decoder:
         right: list[bool] = []
 
         def work(i: int) -> None:
@@ -184,6 +189,95 @@ def test_threads_take_turns() -> None:
         for thread in threads:
             thread.join()
         assert right == [True] * 60
+        assert 1 <= len(decoder._children._idle) <= 3
+        assert not decoder._children._busy
+
+
+class Held:
+    """A medium that is being decoded until it is let go: its child is stopped as soon as a thread has it."""
+
+    def __init__(self, decoder: Decoder, media: Media = PICTURE) -> None:
+        before = set(decoder._children._busy)
+        self.decoder, self.outcome = decoder, Future[object]()
+        decoder(media)  # so that a child is there
+        idle = decoder._children._idle[-1]
+        self.child = idle._process
+        self.child.send_signal(signal.SIGSTOP)
+        self._thread = threading.Thread(target=self._ask, args=(media,))
+        self._thread.start()
+        while decoder._children._busy == before:
+            time.sleep(0.001)
+
+    def _ask(self, media: Media) -> None:
+        try:
+            self.outcome.set_result(self.decoder(media))
+        except MediaError as error:
+            self.outcome.set_exception(error)
+
+    def let_go(self) -> None:
+        self.child.send_signal(signal.SIGCONT)
+        self._thread.join(20)
+
+
+def test_a_thread_that_finds_a_child_busy_gets_another() -> None:
+    """The first child answers nothing until the second has answered: with one child this would end by the limit."""
+    with Decoder(limits=Limits(wall_seconds=20), at_once=2) as decoder:
+        held = Held(decoder)
+        np.testing.assert_array_equal(decoder(CLIP), decode(CLIP))
+        assert child_of(decoder).pid != held.child.pid
+        assert not held.outcome.done()
+        held.let_go()
+        np.testing.assert_array_equal(held.outcome.result(0), decode(PICTURE))
+        assert len(decoder._children._idle) == 2
+
+
+def test_a_lone_thread_keeps_to_one_child() -> None:
+    with Decoder(at_once=4) as decoder:
+        pids = set()
+        for media in (PICTURE, CLIP, SOUND, PICTURE):
+            decoder(media)
+            pids.add(child_of(decoder).pid)
+        assert len(pids) == 1
+
+
+def test_no_more_children_than_allowed_and_the_next_thread_waits_its_turn() -> None:
+    with Decoder(limits=Limits(wall_seconds=20), at_once=1) as decoder:
+        held = Held(decoder)
+        waiting = threading.Thread(target=decoder, args=(CLIP,))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        assert len(decoder._children._busy) == 1
+        held.let_go()
+        waiting.join(20)
+        assert child_of(decoder).pid == held.child.pid
+
+
+def test_a_crash_in_one_thread_leaves_the_answers_of_another_as_they_are() -> None:
+    with Decoder(limits=Limits(wall_seconds=20), at_once=2) as decoder:
+        crashing = Held(decoder)
+        other = Held(decoder, CLIP)
+        crashing.child.kill()
+        with pytest.raises(DecoderCrashError, match="SIGKILL"):
+            crashing.outcome.result(20)
+        assert not other.outcome.done()
+        other.let_go()
+        np.testing.assert_array_equal(other.outcome.result(0), decode(CLIP))
+        assert child_of(decoder).pid == other.child.pid
+        np.testing.assert_array_equal(decoder(PICTURE), decode(PICTURE))
+
+
+def test_closed_while_it_decodes_it_ends_that_too_and_can_be_used_again() -> None:
+    with Decoder(limits=Limits(wall_seconds=60), at_once=2) as decoder:
+        held = Held(decoder)
+        decoder(CLIP)
+        idle = child_of(decoder)
+        decoder.close()
+        with pytest.raises(DecoderCrashError, match="the decoder was closed meanwhile"):
+            held.outcome.result(20)
+        assert [child.wait(5) for child in (held.child, idle)] == [-signal.SIGKILL] * 2
+        assert none(decoder)
+        np.testing.assert_array_equal(decoder(PICTURE), decode(PICTURE))
 
 
 def test_a_fork_gets_a_child_of_its_own_and_leaves_the_other_alone() -> None:
@@ -204,12 +298,34 @@ def test_a_fork_gets_a_child_of_its_own_and_leaves_the_other_alone() -> None:
         assert child_of(decoder).pid == before
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # that is the point
+def test_a_fork_while_others_decode_is_not_held_up_by_them() -> None:
+    with Decoder(limits=Limits(wall_seconds=60), at_once=1) as decoder:
+        held = Held(decoder)
+        fork = os.fork()
+        if fork == 0:
+            status = 1
+            try:
+                status = 0 if (decoder(CLIP) == decode(CLIP)).all() and child_of(decoder).pid != held.child.pid else 2
+                decoder.close()
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 0
+        held.let_go()
+        np.testing.assert_array_equal(held.outcome.result(0), decode(PICTURE))
+
+
 def test_a_copy_has_the_same_settings_and_no_child() -> None:
-    with Decoder(DecodeOptions(frames=7), Limits(cpu_seconds=9)) as decoder:
+    with Decoder(DecodeOptions(frames=7), Limits(cpu_seconds=9), at_once=3) as decoder:
         decoder(PICTURE)
         twin = copy.copy(decoder)
-        assert (twin.options, twin.limits) == (decoder.options, decoder.limits)
-        assert not twin._child
+        assert (twin.options, twin.limits, twin.at_once) == (decoder.options, decoder.limits, 3)
+        assert none(twin)
+
+
+def test_at_least_one_at_once() -> None:
+    with pytest.raises(RecipeError, match="at least 1 medium at once, not 0"):
+        Decoder(at_once=0)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class Child:
 
     def __init__(self, options: DecodeOptions, limits: Limits) -> None:
         self._options, self._limits, self._owner = options, limits, os.getpid()
+        self._interrupted = False
         settings = json.dumps({"options": asdict(options), "limits": asdict(limits)})
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         # Threads of BLAS would each reserve address space, which is limited, for arithmetic that nobody does here.
@@ -117,6 +118,12 @@ class Child:
                 f"{describe_media(media)}: the decoding process died: {self._how_it_ended()}."
             ) from error
 
+    def interrupt(self) -> None:
+        """End it while another thread waits for its answer: that thread gets the error, and closes it."""
+        self._interrupted = True
+        if os.getpid() == self._owner:
+            self._process.kill()
+
     def close(self) -> None:
         """End it and wait for its end. In a process that inherited it by a fork: only forget it."""
         for file in (self._to, self._from, self._errors):
@@ -134,6 +141,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return "it stopped answering"
+        if self._interrupted:
+            return "the decoder was closed meanwhile"
         if code == -signal.SIGXCPU:
             return f"it used more than {self._limits.cpu_seconds} s of processor time (Limits.cpu_seconds)"
         if code < 0:

@@ -1,4 +1,4 @@
-"""Decoding media from strangers: in a child process that may die, with limits on its memory and time.
+"""Decoding media from strangers: in child processes that may die, with limits on their memory and time.
 
 Image, video and mesh libraries are much C code with a history of crashes on crafted files. Here a crash, a hang or a
 memory bomb costs one medium and a restart, not the run. POSIX only (resource limits, poll).
@@ -7,14 +7,11 @@ memory bomb costs one medium and a restart, not the run. POSIX only (resource li
 from __future__ import annotations
 
 import os
-import threading
 import weakref
-from collections.abc import Callable
 from types import TracebackType
-from typing import TypeVar
 
-from omnireward.errors import MediaError
-from omnireward.media.child import Child
+from omnireward.errors import MediaError, RecipeError
+from omnireward.media.children import Children, processors
 from omnireward.media.dispatch import Array
 from omnireward.media.limits import DecodeOptions, Limits
 from omnireward.media.mesh import require_extra
@@ -22,39 +19,50 @@ from omnireward.media.pieces import check_pieces
 from omnireward.types import Media
 
 _DEFAULT_OPTIONS, _DEFAULT_LIMITS = DecodeOptions(), Limits()
-Answer = TypeVar("Answer")
 
 
 class Decoder:
-    """`decode`, in a persistent child process. Call it with a medium; close it, or use it in a ``with`` block.
+    """`decode`, in persistent child processes. Call it with a medium; close it, or use it in a ``with`` block.
 
-    The child starts with the first medium, and again after it died. Threads may share a decoder: they take turns.
-    After a fork, and when it is sent to another process, a decoder starts a child of its own there.
+    The first child starts with the first medium, another when a thread asks while the others are busy, and again after
+    one died. Threads that ask at once are answered at once, each by a child of its own, and a medium that ends its
+    child costs the other threads nothing. After a fork, and when it is sent to another process, a decoder starts
+    children of its own there.
 
     Args:
         options: what decoded media consist of.
-        limits: how large media may be, and what the child may use.
+        limits: how large media may be, and what each child may use.
+        at_once: how many media are decoded at once, at most; by default one for each usable processor, up to 8.
+
+    Raises:
+        RecipeError: `at_once` is below 1.
     """
 
-    def __init__(self, options: DecodeOptions = _DEFAULT_OPTIONS, limits: Limits = _DEFAULT_LIMITS) -> None:
-        self.options, self.limits = options, limits
-        self._lock = threading.Lock()
-        self._child: list[Child] = []  # none or one; a list, so that the finalizer need not hold the decoder itself
-        self._finalizer = weakref.finalize(self, _close_all, self._child)
+    def __init__(
+        self,
+        options: DecodeOptions = _DEFAULT_OPTIONS,
+        limits: Limits = _DEFAULT_LIMITS,
+        at_once: int | None = None,
+    ) -> None:
+        if at_once is not None and at_once < 1:
+            raise RecipeError(f"a decoder decodes at least 1 medium at once, not {at_once}.")
+        self.options, self.limits, self.at_once = options, limits, at_once
+        self._children = Children(options, limits, at_once or processors())
+        self._finalizer = weakref.finalize(self, self._children.close)
         _decoders.add(self)
 
     def __call__(self, media: Media) -> Array:
         """Decode a medium: the arrays and errors of `decode`.
 
         Raises:
-            DecoderCrashError: the child died, or used more memory or time than allowed, on this medium. The next
-                medium gets a new child.
+            DecoderCrashError: the child died, used more memory or time than allowed, or the decoder was closed, on
+                this medium. The next medium gets a new child.
         """
         check_pieces(media, self.limits)
         if media.kind == "mesh" and not isinstance(media.source, tuple):
             require_extra()
-        with self._lock:
-            answer = self._asked(lambda child: child.ask(media))
+        with self._children.one() as child:
+            answer = child.ask(media)
         if isinstance(answer, MediaError):
             raise answer
         return answer
@@ -67,28 +75,15 @@ class Decoder:
         if media.kind not in ("video", "audio") or isinstance(media.source, tuple):
             return None
         check_pieces(media, self.limits)
-        with self._lock:
-            answer = self._asked(lambda child: child.seconds(media))
+        with self._children.one() as child:
+            answer = child.seconds(media)
         if isinstance(answer, MediaError):
             raise answer
         return answer
 
-    def _asked(self, question: Callable[[Child], Answer]) -> Answer:
-        """The running child's answer. A child that did not answer is closed."""
-        child = self._running_child()
-        answered = False
-        try:
-            answer = question(child)
-            answered = True
-        finally:
-            if not answered:  # also by Ctrl-C: half an answer may still be in the pipe
-                _close_all(self._child)
-        return answer
-
     def close(self) -> None:
-        """End the child. A closed decoder can be used again; closing twice is harmless."""
-        with self._lock:
-            _close_all(self._child)
+        """End the children, those that are decoding too. A closed decoder can be used again; twice is harmless."""
+        self._children.close()
 
     def __enter__(self) -> Decoder:
         return self
@@ -98,32 +93,17 @@ class Decoder:
     ) -> None:
         self.close()
 
-    def __reduce__(self) -> tuple[type[Decoder], tuple[DecodeOptions, Limits]]:
-        return type(self), (self.options, self.limits)  # data loaders that spawn send their decoder along
-
-    def _running_child(self) -> Child:
-        if self._child and not self._child[0].is_alive():
-            _close_all(self._child)
-        if not self._child:
-            self._child.append(Child(self.options, self.limits))
-        return self._child[0]
-
-    def _forget_child(self) -> None:
-        self._lock = threading.Lock()  # another thread may have held it at the moment of the fork
-        _close_all(self._child)
+    def __reduce__(self) -> tuple[type[Decoder], tuple[DecodeOptions, Limits, int | None]]:
+        # Data loaders that spawn send their decoder along.
+        return type(self), (self.options, self.limits, self.at_once)
 
 
 _decoders: weakref.WeakSet[Decoder] = weakref.WeakSet()
 
 
-def _close_all(children: list[Child]) -> None:
-    while children:
-        children.pop().close()
-
-
 def _after_fork() -> None:
     for decoder in list(_decoders):
-        decoder._forget_child()
+        decoder._children.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork)
