@@ -1,11 +1,23 @@
-"""What is kept, what is dropped first, and that nothing larger than its own numbers stays in memory."""
+"""What is kept in memory, what is dropped first, who makes it, and what lies behind it on disk."""
 
 from __future__ import annotations
 
+import copy
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 import torch
+from tests.feature_entries import SPACE, same
 
 from omnireward.backbones import Prepared
+from omnireward.errors import UnreadableMediaError
 from omnireward.feature_cache import FeatureCache
+from omnireward.feature_shards import Entry
+from omnireward.feature_store import FeatureStore
 
 PREPARED = Prepared("vision", (torch.ones(3, 14, 14),), ((1, 1),), (2,), "v")
 
@@ -18,7 +30,7 @@ def _embeddings(value: float) -> torch.Tensor:
 def _filled(limit: int, *digests: str) -> FeatureCache:
     cache = FeatureCache(limit=limit)
     for number, digest in enumerate(digests):
-        cache.put(digest, PREPARED, _embeddings(float(number)))
+        cache.put(digest, Entry(PREPARED, _embeddings(float(number))))
     return cache
 
 
@@ -30,9 +42,8 @@ def test_embeddings_come_back_and_inputs_do_not() -> None:
     cache = _filled(1000, "x")
     found = cache.get("x")
     assert found is not None
-    prepared, embeddings = found
-    assert prepared == Prepared("vision", None, PREPARED.sizes, PREPARED.tokens, PREPARED.pattern)
-    assert torch.equal(embeddings, _embeddings(0.0))
+    assert same(found, Entry(replace(PREPARED, inputs=None), _embeddings(0.0)))
+    assert found.prepared.inputs is None
     assert cache.get("y") is None
 
 
@@ -40,7 +51,7 @@ def test_the_least_recently_used_is_dropped_first() -> None:
     """Three of 32 bytes fit into 96. `a` was used after `b`, so a fourth pushes `b` out."""
     cache = _filled(96, *"abc")
     cache.get("a")
-    cache.put("d", PREPARED, _embeddings(9.0))
+    cache.put("d", Entry(PREPARED, _embeddings(9.0)))
     assert len(cache) == 3
     assert _known(cache, "abcd") == "acd"
 
@@ -48,41 +59,41 @@ def test_the_least_recently_used_is_dropped_first() -> None:
 def test_room_is_made_by_bytes_not_by_number() -> None:
     """80 bytes hold two of 32; one of 64 then leaves room for none of them."""
     cache = _filled(80, *"ab")
-    cache.put("c", PREPARED, torch.zeros(4, 4))
+    cache.put("c", Entry(PREPARED, torch.zeros(4, 4)))
     assert _known(cache, "abc") == "c"
 
 
 def test_what_is_larger_than_the_cache_is_kept_until_the_next_comes() -> None:
     cache = _filled(16, "a")
     assert _known(cache, "a") == "a"
-    cache.put("b", PREPARED, _embeddings(1.0))
+    cache.put("b", Entry(PREPARED, _embeddings(1.0)))
     assert _known(cache, "ab") == "b"
 
 
 def test_putting_again_changes_and_counts_nothing() -> None:
     cache = _filled(64, *"ab")
     for _ in range(5):
-        cache.put("a", PREPARED, _embeddings(7.0))
+        cache.put("a", Entry(PREPARED, _embeddings(7.0)))
     assert _known(cache, "ab") == "ab"
     found = cache.get("a")
     assert found is not None
-    assert torch.equal(found[1], _embeddings(0.0))
+    assert torch.equal(found.tensors[0], _embeddings(0.0))
 
 
 def test_what_is_kept_stands_alone() -> None:
     """A view would keep its whole batch in memory, and a gradient its whole graph."""
     batch = torch.arange(80.0).view(10, 2, 4).requires_grad_()
     cache = FeatureCache()
-    cache.put("x", PREPARED, batch[3] * 1.0)
-    cache.put("y", PREPARED, batch.detach()[3])
+    cache.put("x", Entry(PREPARED, batch[3] * 1.0))
+    cache.put("y", Entry(PREPARED, batch.detach()[3]))
     with torch.no_grad():
         batch.zero_()
     for digest in "xy":
         found = cache.get(digest)
         assert found is not None
-        assert not found[1].requires_grad
-        assert found[1].untyped_storage().nbytes() == 32
-        assert found[1].tolist() == [[24.0, 25.0, 26.0, 27.0], [28.0, 29.0, 30.0, 31.0]]
+        assert not found.tensors[0].requires_grad
+        assert found.tensors[0].untyped_storage().nbytes() == 32
+        assert found.tensors[0].tolist() == [[24.0, 25.0, 26.0, 27.0], [28.0, 29.0, 30.0, 31.0]]
 
 
 def test_clearing_forgets_everything_and_makes_room() -> None:
@@ -90,5 +101,130 @@ def test_clearing_forgets_everything_and_makes_room() -> None:
     cache.clear()
     assert len(cache) == 0
     for digest in "cd":
-        cache.put(digest, PREPARED, _embeddings(1.0))
+        cache.put(digest, Entry(PREPARED, _embeddings(1.0)))
     assert _known(cache, "abcd") == "cd"
+
+
+def test_inputs_are_kept_where_there_are_no_embeddings_and_count() -> None:
+    """Each 3 x 14 x 14 float32: 2,352 bytes. Two fit into 5,000."""
+    cache = FeatureCache(limit=5000)
+    for digest in "abc":
+        cache.put(digest, Entry(PREPARED))
+    assert _known(cache, "abc") == "bc"
+    view = replace(PREPARED, inputs=(torch.ones(10, 3, 14, 14)[4],))
+    kept = cache.put("d", Entry(view))
+    assert kept.tensors[0].untyped_storage().nbytes() == 2352
+
+
+def test_what_many_threads_want_is_made_once() -> None:
+    """Eight ask for the same; the first is held up until all others have begun to ask."""
+    cache = FeatureCache()
+    began, made = threading.Barrier(9), [0]
+
+    def make() -> Entry:
+        made[0] += 1
+        began.wait(30)
+        return Entry(PREPARED, _embeddings(1.0))
+
+    def ask() -> Entry:
+        return cache.obtain("x", make)
+
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(ask)
+        others = [pool.submit(lambda: (began.wait(30), ask())[1]) for _ in range(8)]
+        results = [future.result(30) for future in (first, *others)]
+    assert made == [1]
+    assert all(result is results[0] for result in results)
+
+
+def test_different_media_are_made_at_the_same_time() -> None:
+    """Each waits for the other, which would never come if one held up the other."""
+    cache, both = FeatureCache(), threading.Barrier(2)
+
+    def make(value: float) -> Callable[[], Entry]:
+        return lambda: (both.wait(30), Entry(PREPARED, _embeddings(value)))[1]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda n: cache.obtain(str(n), make(n)), (1.0, 2.0)))
+    assert [entry.tensors[0][0, 0].item() for entry in found] == [1.0, 2.0]
+
+
+def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
+    cache = FeatureCache()
+    asked, waiting = threading.Event(), threading.Event()
+
+    def fail() -> Entry:
+        asked.set()
+        waiting.wait(30)
+        raise UnreadableMediaError("broken")
+
+    def never() -> Entry:
+        raise AssertionError("made twice")
+
+    def second() -> Entry:
+        assert asked.wait(30)
+        threading.Timer(0.05, waiting.set).start()
+        return cache.obtain("x", never)
+
+    with ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(cache.obtain, "x", fail), pool.submit(second)]
+        for future in futures:
+            with pytest.raises(UnreadableMediaError, match="broken"):
+                future.result(30)
+    assert len(cache) == 0
+    assert torch.equal(cache.obtain("x", lambda: Entry(PREPARED, _embeddings(2.0))).tensors[0], _embeddings(2.0))
+
+
+def test_what_was_begun_before_a_change_is_given_but_not_kept(tmp_path: Path) -> None:
+    """Neither in memory nor in the new space; the old space gets it, where it is right."""
+    store = FeatureStore(tmp_path, 10**9)
+    cache = FeatureCache()
+    cache.fit("old", lambda: store.space(SPACE))
+
+    def make() -> Entry:
+        cache.fit("new", lambda: store.space("b" * 64))
+        return Entry(PREPARED, _embeddings(1.0))
+
+    assert torch.equal(cache.obtain("x", make).tensors[0], _embeddings(1.0))
+    assert cache.get("x") is None
+    assert store.space("b" * 64).get("x") is None
+    assert store.space(SPACE).get("x") is not None
+
+
+def test_fitting_the_same_again_forgets_nothing_and_asks_for_no_space() -> None:
+    cache = FeatureCache()
+    cache.fit("as now", lambda: None)
+    cache.put("x", Entry(PREPARED, _embeddings(1.0)))
+    cache.fit("as now", lambda: pytest.fail("asked"))
+    assert len(cache) == 1
+    cache.fit("otherwise", lambda: None)
+    assert len(cache) == 0
+
+
+def test_what_memory_drops_is_found_on_disk(tmp_path: Path) -> None:
+    store = FeatureStore(tmp_path, 10**9)
+    cache = FeatureCache(limit=32)
+    cache.fit("now", lambda: store.space(SPACE))
+    for number, digest in enumerate("abc"):
+        cache.put(digest, Entry(PREPARED, _embeddings(float(number))))
+    store.flush()
+    assert len(cache) == 1
+    for number, digest in enumerate("abc"):
+        found = cache.obtain(digest, lambda: pytest.fail("made again"))
+        assert torch.equal(found.tensors[0], _embeddings(float(number)))
+
+
+def test_a_copy_starts_with_nothing() -> None:
+    cache = _filled(64, "a")
+    other = copy.deepcopy(cache)
+    assert (other.limit, len(other), len(cache)) == (64, 0, 1)
+    other.put("b", Entry(PREPARED, _embeddings(1.0)))
+    assert _known(cache, "ab") == "a"
+
+
+def test_after_a_fork_nobody_waits_for_threads_that_are_not_there() -> None:
+    cache = FeatureCache()
+    with cache._lock:
+        cache._after_fork()
+        cache.put("x", Entry(PREPARED, _embeddings(1.0)))
+    assert _known(cache, "x") == "x"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from time import sleep
@@ -13,7 +13,7 @@ import pytest
 
 from omnireward.errors import PromptError
 from omnireward.journal import Journal
-from omnireward.judges import Estimate
+from omnireward.judges import Estimate, ForesightedJudge
 from omnireward.judging import Outcome, judge_all
 from omnireward.types import Comparison, Judgement, Sample, Task, Text, Turn
 from omnireward.voting import Facts, Order, Plan, entries
@@ -129,6 +129,73 @@ def test_each_batch_is_written_before_the_next_is_judged(journal: Journal) -> No
 
     _run(journal, Double(judge), "u", "v", "w", "x", "y", batch_size=2)
     assert written == [0, 2, 4]
+
+
+@dataclass(frozen=True)
+class Foresighted(Double):
+    """Notes what it is told, asked, and when it is closed."""
+
+    log: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def expect(self, comparisons: Sequence[Comparison]) -> None:
+        self.log.append(("expect", [_text(c) for c in comparisons]))
+
+    def __call__(self, comparisons: Sequence[Comparison]) -> list[Judgement]:
+        self.log.append(("judge", [_text(c) for c in comparisons]))
+        return self.judge(comparisons)
+
+    def close(self) -> None:
+        self.log.append(("close", []))
+
+
+def _agree(comparisons: Sequence[Comparison]) -> list[Judgement]:
+    return [Judgement(margin=float(len(_text(c)))) for c in comparisons]
+
+
+def test_a_judge_that_can_prepare_is_told_of_each_batch_one_batch_before(journal: Journal) -> None:
+    judge = Foresighted(_agree)
+    assert isinstance(judge, ForesightedJudge)
+    assert _run(journal, judge, "u", "v", "w", "x", "y", batch_size=2) == Outcome(5, 0, 0)
+    assert judge.log == [
+        ("expect", ["u", "v"]),
+        ("expect", ["w", "x"]),
+        ("judge", ["u", "v"]),
+        ("expect", ["y"]),
+        ("judge", ["w", "x"]),
+        ("judge", ["y"]),
+        ("close", []),
+    ]
+
+
+def test_what_is_in_the_journal_is_not_expected(journal: Journal) -> None:
+    """The first run knows u, v and x; in the second w and y alone are left, and its first batch holds neither."""
+    for position, answer in enumerate("uvwxy"):
+        if answer in "uvx":
+            numbered = [_samples(*"uvwxy")[position]]
+            judge_all(entries(numbered, "double", AB), Double(_agree), journal, 1, lambda _: None)
+    judge = Foresighted(_agree)
+    assert _run(journal, judge, "u", "v", "w", "x", "y", batch_size=2) == Outcome(5, 3, 0)
+    assert judge.log == [("expect", ["w"]), ("expect", ["y"]), ("judge", ["w"]), ("judge", ["y"]), ("close", [])]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
+def test_a_judge_that_prepares_is_closed_whatever_happens(journal: Journal, error: type[BaseException]) -> None:
+    def judge(comparisons: Sequence[Comparison]) -> list[Judgement]:
+        raise error
+
+    foresighted = Foresighted(judge)
+    with pytest.raises(error):
+        _run(journal, foresighted, "u", "v", "w", batch_size=1)
+    assert foresighted.log[-2:] == [("judge", ["u"]), ("close", [])]
+
+
+def test_judging_ahead_writes_the_same_journal(tmp_path: Path) -> None:
+    lines = []
+    for name, judge in (("plain", Double(_agree)), ("ahead", Foresighted(_agree))):
+        with Journal(tmp_path / name) as journal:
+            _run(journal, judge, "u", "vv", "w", "x" * 9, "y", batch_size=2)
+        lines.append((tmp_path / name).read_bytes())
+    assert lines[0] == lines[1] != b""
 
 
 class Slow:

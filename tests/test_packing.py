@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnireward.packing import Ints, Node, Plan, plan, row_keys, tree
+from omnireward.packing import Ints, Node, Plan, cut, plan, row_keys, tree
 
 # Few different tokens and short rows: much is shared at many depths, rows repeat and begin one another.
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=9)
@@ -72,21 +72,17 @@ def test_a_row_without_tokens_is_refused() -> None:
 def _seen(made: Plan, row_keys: Sequence[Ints]) -> dict[int, list[tuple[int, int]]]:
     """For each place of the sequence, the (row, column) of all that its query sees; read from the tiles."""
     taken = list(zip(made.rows.tolist(), made.columns.tolist(), strict=True))
-    seen: dict[int, list[tuple[int, int]]] = {}
-    outputs: list[int] = []
+    outputs: list[tuple[int, list[tuple[int, int]]]] = []
     for tile in made.tiles:
         count, queries = tile.queries.shape
         for i in range(count):
             for q in range(queries):
-                if tile.real is not None and not tile.real[i, q]:
-                    continue
                 row = range(q + 1) if tile.mask is None else torch.nonzero(tile.mask[i, 0, q]).flatten().tolist()
-                place = int(tile.queries[i, q])
-                assert place not in seen
-                seen[place] = [taken[int(tile.keys[i, k])] for k in row]
-                outputs.append(place)
-    assert [outputs[at] for at in made.order.tolist()] == list(range(len(taken)))
-    return seen
+                assert row  # a query that sees nothing is NaN, on padding too
+                outputs.append((int(tile.queries[i, q]), [taken[int(tile.keys[i, k])] for k in row]))
+    found = [outputs[at] for at in made.order.tolist()]
+    assert [place for place, _ in found] == list(range(len(taken)))
+    return dict(found)
 
 
 @given(ROWS, SHORTEST, st.floats(0, 2))
@@ -110,7 +106,6 @@ def test_last_tiles_see_whole_rows(rows: list[list[int]], shortest: int) -> None
     tokens = [rows[r][c] for r, c in zip(made.rows.tolist(), made.columns.tolist(), strict=True)]
     found: list[tuple[int, list[int]]] = []
     for tile in made.last_tiles:
-        assert tile.real is None
         for i in range(len(tile.queries)):
             mask = torch.ones(tile.keys.shape[1], dtype=torch.bool) if tile.mask is None else tile.mask[i, 0, 0]
             found.append((int(tile.queries[i, 0]), [tokens[int(k)] for k in tile.keys[i][mask]]))
@@ -143,8 +138,12 @@ def test_padding_stays_within_the_waste_that_is_allowed() -> None:
     rng = np.random.default_rng(0)
     keys = [rng.integers(0, 1000, rng.integers(5, 200)) for _ in range(40)]
     made = plan(keys, waste=0.2)
+    start = 0
     for tile in made.tiles:
-        lengths = tile.queries.shape[1] * np.ones(len(tile.queries)) if tile.real is None else tile.real.sum(1).numpy()
+        count, longest = tile.queries.shape
+        used = (made.order >= start) & (made.order < start + count * longest)
+        lengths = np.bincount((made.order[used] - start).numpy() // longest, minlength=count)
+        start += count * longest
         assert tile.queries.numel() * tile.keys.shape[1] <= 1.2 * float((lengths**2).sum()) + 1e-6
 
 
@@ -159,3 +158,28 @@ def test_keys_tell_media_apart_by_digest_and_place() -> None:
     assert words.tolist() == [5, 9, 9, 6]
     assert (same[1:3] < 0).all()
     assert ids[0].tolist() == [5, 9, 9, 6]  # the rows' own ids are left alone
+
+
+@given(ROWS, st.integers(1, 40))
+def test_passes_hold_all_rows_in_order_and_no_more_tokens_than_are_allowed(rows: list[list[int]], budget: int) -> None:
+    """Brute force: tokens of a pass are its rows' prefixes, each counted once where the row before has it too."""
+    keys = _keys(rows)
+    passes = cut(keys, budget)
+    assert [i for each in passes for i in each] == list(range(len(rows)))
+
+    def tokens(some: range) -> int:
+        before: list[int] = []
+        total = 0
+        for i in some:
+            total += sum(rows[i][: n + 1] != before[: n + 1] for n in range(len(rows[i])))
+            before = rows[i]
+        return total
+
+    for number, each in enumerate(passes):
+        assert tokens(each) <= budget or len(each) == 1
+        if number:  # the first row of a pass did not fit into the one before
+            assert tokens(range(passes[number - 1].start, each.start + 1)) > budget
+
+
+def test_no_rows_need_no_pass() -> None:
+    assert cut([], 10) == []

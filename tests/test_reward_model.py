@@ -8,6 +8,7 @@ import pickle
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -20,10 +21,13 @@ from torch import Tensor
 import omnireward
 from omnireward import plugins
 from omnireward.backbones import BackboneFamily, Prepared
+from omnireward.checkpoint import load_backbone
+from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
 from omnireward.media.encode import png
 from omnireward.model_card import model_card
-from omnireward.reward_model import RewardModel, load_backbone
+from omnireward.packing import in_common
+from omnireward.reward_model import RewardModel
 from omnireward.types import Comparison, Layout, Media, Text, Turn
 from omnireward.value_head import read_head
 
@@ -77,6 +81,49 @@ def test_rewards_are_one_float32_for_each_response(model: RewardModel) -> None:
     assert rewards.dtype == torch.float32
     assert not rewards.requires_grad
     assert model.rewards([]).shape == (0, 2)
+
+
+def test_candidates_get_the_rewards_that_they_get_in_comparisons(model: RewardModel) -> None:
+    prompt = (Turn("user", (_picture(1), Text("Write."))),)
+    answers = [(Text(word),) for word in ("tea", "rain", "bread and tea", "tea")]
+    rewards = model.candidate_rewards(prompt, answers, "polite")
+    pairs = [Comparison(prompt, one, other, "polite") for one, other in pairwise(answers)]
+    expected = torch.cat([model.rewards([pair])[0] for pair in pairs])[[0, 1, 3, 5]]
+    torch.testing.assert_close(rewards, expected, rtol=0, atol=1e-5)
+    assert rewards.dtype == torch.float32
+    assert not rewards.requires_grad
+    assert model.candidate_rewards(prompt, []).shape == (0,)
+
+
+def test_many_rows_are_spread_over_passes_by_their_tokens(model: RewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve answers of one token to a prompt: with room for the prompt and five of them, three passes."""
+    prompt = (Turn("user", (Text("Write."),)),)
+    answers = [(Text(chr(ord("a") + n)),) for n in range(12)]
+    expected = model.candidate_rewards(prompt, answers)
+    encoded = [model.encode(Comparison(prompt, answer, ()), "a") for answer in answers]
+    keys = keys_of(encoded)
+    shared = in_common(keys[0], keys[1])
+    own = len(keys[0]) - shared
+    monkeypatch.setattr("omnireward.reward_model.TOKENS_PER_PASS", shared + 5 * own)
+    rows: list[int] = []
+    plain = RewardModel.forward
+
+    def forward(self: RewardModel, some: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
+        rows.append(len(some))
+        return plain(self, some, padding_side)
+
+    monkeypatch.setattr(RewardModel, "forward", forward)
+    torch.testing.assert_close(model.score(encoded), expected, rtol=0, atol=1e-5)
+    assert rows == [5, 5, 2]
+
+
+def test_pictures_of_one_size_are_not_taken_for_shared(model: RewardModel) -> None:
+    """Their placeholders are equal token ids."""
+    same, other = (model.encode(_pictures(1, b), "b") for b in (1, 2))
+    keys = keys_of([same, model.encode(_pictures(1, 1), "a"), other])
+    assert same.row.ids.tolist() == other.row.ids.tolist()
+    assert in_common(keys[0], keys[1]) == len(keys[0])
+    assert in_common(keys[0], keys[2]) == same.row.spans[0][0]
 
 
 def test_the_head_is_linear_in_the_hidden_state(model: RewardModel) -> None:

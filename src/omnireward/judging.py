@@ -2,15 +2,17 @@
 
 A record's key names the judge and the vote; its ``digest`` says what the judge saw. A record with the same digest and
 without an error is reused. Anything else is judged, and the new record supersedes the old one. Judges that compute get
-batches; judges that wait for others get a window of votes, and each is written down when its answer comes.
+batches, and are told of the next one where they can prepare for it; judges that wait for others get a window of votes,
+and each is written down when its answer comes.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -18,7 +20,7 @@ from queue import SimpleQueue
 
 from omnireward.errors import MediaError, OmniRewardError
 from omnireward.journal import Journal
-from omnireward.judges import Judge, PatientJudge, RepeatingJudge
+from omnireward.judges import ForesightedJudge, Judge, PatientJudge, RepeatingJudge
 from omnireward.media import Decoder, Limits
 from omnireward.media.pieces import check_pieces
 from omnireward.types import Comparison, Judgement, Media
@@ -51,13 +53,16 @@ def judge_all(
         batch_size: votes read, judged and written together by judges that compute.
         advance: called with a number of votes when they are done.
     """
-    with Decoder() as decoder:
-        tally = _Tally(journal, decoder, advance)
+    with ExitStack() as stack:
+        tally = _Tally(journal, stack.enter_context(Decoder()), advance)
         if isinstance(judge, PatientJudge):
             _wait_for_each(stream, judge, tally)
         else:
-            stream = iter(stream)
-            while batch := list(islice(stream, batch_size)):
+            batches = _batches(stream, batch_size, tally)
+            if isinstance(judge, ForesightedJudge):
+                stack.callback(judge.close)
+                batches = _announced(batches, judge)
+            for batch in batches:
                 _judge_batch(batch, judge, tally)
     return Outcome(tally.votes, tally.reused, tally.failed, tally.first_error)
 
@@ -108,14 +113,44 @@ class _Tally:
         return Facts(_seconds(one.entry.sample.comparison, self._decoder) if one.digest else None)
 
 
-def _judge_batch(batch: Sequence[Entry], judge: Judge, tally: _Tally) -> None:
-    known = [tally.known(entry) for entry in batch]
-    unknown = [entry for entry, found in zip(batch, known, strict=True) if isinstance(found, str)]
-    fresh = iter(_judge(judge, unknown))
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Votes, and of each the judgement that is there already or the digest of what is to be judged."""
+
+    votes: tuple[Entry, ...]
+    known: tuple[_Judged | str, ...]
+
+    @property
+    def unknown(self) -> list[Entry]:
+        """The votes to judge."""
+        return [vote for vote, found in zip(self.votes, self.known, strict=True) if isinstance(found, str)]
+
+
+def _batches(stream: Iterable[Entry], size: int, tally: _Tally) -> Iterator[_Batch]:
+    stream = iter(stream)
+    while votes := tuple(islice(stream, size)):
+        yield _Batch(votes, tuple(tally.known(vote) for vote in votes))
+
+
+def _announced(batches: Iterable[_Batch], judge: ForesightedJudge) -> Iterator[_Batch]:
+    """The same batches, each told to the judge one batch before it is judged."""
+    before: _Batch | None = None
+    for batch in batches:
+        if votes := batch.unknown:
+            judge.expect([vote.shown for vote in votes])
+        if before is not None:
+            yield before
+        before = batch
+    if before is not None:
+        yield before
+
+
+def _judge_batch(batch: _Batch, judge: Judge, tally: _Tally) -> None:
+    fresh = iter(_judge(judge, batch.unknown))
     tally.write(
         [
-            _Judged(entry, found, next(fresh)) if isinstance(found, str) else found
-            for entry, found in zip(batch, known, strict=True)
+            _Judged(vote, found, next(fresh)) if isinstance(found, str) else found
+            for vote, found in zip(batch.votes, batch.known, strict=True)
         ]
     )
 

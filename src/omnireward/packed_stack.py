@@ -83,5 +83,5 @@ def _attend(
         seen = F.scaled_dot_product_attention(
             q, k, v, attn_mask=tile.mask, is_causal=tile.mask is None, scale=scale
         ).transpose(1, 2)
-        outputs.append(seen.flatten(0, 1) if tile.real is None else seen[tile.real])
+        outputs.append(seen.flatten(0, 1))
     return torch.cat(outputs)[order]

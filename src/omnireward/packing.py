@@ -44,19 +44,16 @@ class Tile:
         queries: (nodes, longest) int64, places in the sequence; padding repeats place 0.
         keys: (nodes, longest with ancestors) int64, likewise.
         mask: (nodes, 1, queries, keys) bool, true where a query sees a key; None where plain causal attention is right.
-        real: (nodes, longest) bool, false on padding; None where nothing is padded.
     """
 
     queries: Tensor
     keys: Tensor
     mask: Tensor | None
-    real: Tensor | None
 
     def to(self, device: torch.device) -> Tile:
         """The same on another device."""
         mask = None if self.mask is None else self.mask.to(device)
-        real = None if self.real is None else self.real.to(device)
-        return Tile(self.queries.to(device), self.keys.to(device), mask, real)
+        return Tile(self.queries.to(device), self.keys.to(device), mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ class Plan:
         rows, columns: (T,) int64, the row and the place in it that each token is taken from.
         last: (R,) int64, where in the sequence each row's last token is.
         tiles: attention of all tokens.
-        order: (T,) int64, where in the tiles' outputs, one behind the other, each token's is.
+        order: (T,) int64, where in the tiles' outputs, one behind the other and with their padding, each token's is.
         last_tiles: attention of the rows' last tokens alone: one query for each row, numbered by rows.
         last_order: (R,) int64, likewise.
     """
@@ -217,15 +214,39 @@ def plan(keys: Sequence[Ints], shortest: int = SHORTEST_SHARED, waste: float = W
     )
 
 
-def _alike(one: Ints, other: Ints) -> int:
-    """How many tokens two rows share; fewer than either has, so that each keeps one of its own."""
+def cut(keys: Sequence[Ints], budget: int) -> list[range]:
+    """Rows spread over passes in their order, each of at most `budget` tokens, or one row.
+
+    What a row shares with the row before it is not counted again, so rows of one prompt should stand together.
+
+    >>> cut([np.array([1, 2, 3]), np.array([1, 2, 4]), np.array([5, 6])], budget=4)
+    [range(0, 2), range(2, 3)]
+    """
+    ranges: list[range] = []
+    start, tokens = 0, 0
+    for i, key in enumerate(keys):
+        added = len(key) - (in_common(keys[i - 1], key) if i > start else 0)
+        if i > start and tokens + added > budget:
+            ranges.append(range(start, i))
+            start, tokens, added = i, 0, len(key)
+        tokens += added
+    return [*ranges, range(start, len(keys))] if keys else []
+
+
+def in_common(one: Ints, other: Ints) -> int:
+    """How many tokens two rows begin with alike."""
     most = min(len(one), len(other))
     differs = np.flatnonzero(one[:most] != other[:most])
-    return min(int(differs[0]) if len(differs) else most, most - 1)
+    return int(differs[0]) if len(differs) else most
+
+
+def _alike(one: Ints, other: Ints) -> int:
+    """How many tokens two rows share; fewer than either has, so that each keeps one of its own."""
+    return min(in_common(one, other), len(one) - 1, len(other) - 1)
 
 
 def _tiles(queries: Sequence[Ints], keys: Sequence[Ints], waste: float) -> tuple[tuple[Tile, ...], Tensor]:
-    """Tiles, and where in their outputs, one behind the other, each query is. Together the queries count from 0."""
+    """Tiles, and where in their outputs, padding included, each query's is. Together the queries count from 0."""
     groups: list[list[int]] = []
     size: list[tuple[int, int, int]] = []  # of each group: most queries, most keys, area without padding
     for i in sorted(range(len(queries)), key=lambda i: (len(queries[i]), len(keys[i]))):
@@ -241,9 +262,12 @@ def _tiles(queries: Sequence[Ints], keys: Sequence[Ints], waste: float) -> tuple
             groups.append([i])
             size.append((q, k, q * k))
     made = [_tile([queries[i] for i in group], [keys[i] for i in group]) for group in groups]
-    came = np.concatenate([queries[i] for group in groups for i in group])
-    order = np.empty(len(came), np.int64)
-    order[came] = np.arange(len(came))
+    order = np.empty(sum(len(query) for query in queries), np.int64)
+    start = 0
+    for group, tile in zip(groups, made, strict=True):
+        for i in group:
+            order[queries[i]] = np.arange(start, start + len(queries[i]))
+            start += tile.queries.shape[1]
     return tuple(made), torch.from_numpy(order)
 
 
@@ -257,14 +281,8 @@ def _tile(queries: Sequence[Ints], keys: Sequence[Ints]) -> Tile:
         padded_k[i, : len(key)] = key
     whole = bool((lengths[0] == longest_q).all() and (lengths[1] == longest_k).all())
     if whole and longest_q == longest_k:
-        return Tile(torch.from_numpy(padded_q), torch.from_numpy(padded_k), None, None)
-    # A node's queries are the last of its keys. Padded queries see what the first does: a row of nothing is NaN.
+        return Tile(torch.from_numpy(padded_q), torch.from_numpy(padded_k), None)
+    # A node's queries are the last of its keys. Padded queries see what the last one does: a row of nothing is NaN.
     place = (lengths[1] - lengths[0])[:, None] + np.minimum(np.arange(longest_q), lengths[0][:, None] - 1)
     mask = np.arange(longest_k) <= place[:, :, None]
-    real = np.arange(longest_q) < lengths[0][:, None]
-    return Tile(
-        torch.from_numpy(padded_q),
-        torch.from_numpy(padded_k),
-        torch.from_numpy(mask[:, None]),
-        None if bool(real.all()) else torch.from_numpy(real),
-    )
+    return Tile(torch.from_numpy(padded_q), torch.from_numpy(padded_k), torch.from_numpy(mask[:, None]))

@@ -10,43 +10,35 @@ A checkpoint records the layout it was trained with (see `prompts`) and refuses 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from reprlib import repr as short
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from omnireward import __version__, plugins
-from omnireward.backbones import Backbone, BackboneFamily, Prepared, Row, freeze
+from omnireward.backbones import Backbone, BackboneFamily, Prepared, freeze
+from omnireward.checkpoint import load_backbone, recorded_layout
+from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
 from omnireward.feature_cache import FeatureCache
+from omnireward.feature_shards import Entry
+from omnireward.feature_space import embeddings_space, inputs_space, stamp, tower_tensors
+from omnireward.feature_store import FeatureStore, Space, default_store
 from omnireward.model_card import model_card
-from omnireward.packing import plan, row_keys
+from omnireward.packing import cut, plan
 from omnireward.prompts import conversation
-from omnireward.types import Comparison, Layout, Media, Side, Turn
+from omnireward.types import Comparison, Layout, Media, Part, Side, Turn
 from omnireward.value_head import HEAD, OLD_HEAD, read_head, write_head
 
 RECORD = "omnireward.json"
 # Positions that the published backbone was made for. Attention takes time that grows with the square: a text of a few
 # megabytes would hold up all others for hours.
 MOST_TOKENS = 32_768
-MOST_JSON_BYTES = 256 * 2**20
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """One conversation, ready for the model: its token ids, its media cut for the towers, and their digests.
-
-    `kept` holds the embeddings of media that the cache knew, because it may have dropped them before they are used.
-    """
-
-    row: Row
-    media: tuple[Prepared, ...]
-    digests: tuple[str, ...]
-    kept: Mapping[str, Tensor] = field(default_factory=dict)
+TOKENS_PER_PASS = 16_384  # of a pass without gradients, what rows share counted once
+SIDES: tuple[Side, ...] = ("a", "b")
 
 
 class RewardModel(nn.Module):
@@ -58,6 +50,10 @@ class RewardModel(nn.Module):
         max_tokens: of a response with its prompt; longer ones are refused, not cut.
         packing: compute what rows share once; switch it off to look for a fault in it.
         features: embeddings of media already seen; filled only while the towers are frozen.
+        decoded: what towers read of media already seen, while the towers learn.
+        tower_dtype: what frozen towers compute in, wherever they are called from; None: as their parameters are stored.
+        store: where both are kept on disk. A model from a checkpoint has one; the towers of one that is made from
+            nothing will never be met again.
     """
 
     def __init__(self, backbone: Backbone, family: str, layout: Layout, head_dropout: float = 0.0) -> None:
@@ -72,6 +68,9 @@ class RewardModel(nn.Module):
         self.max_tokens = MOST_TOKENS
         self.packing = True
         self.features = FeatureCache()
+        self.decoded = FeatureCache()
+        self.tower_dtype: torch.dtype | None = None
+        self.store: FeatureStore | None = None
 
     @property
     def _family(self) -> BackboneFamily:
@@ -80,8 +79,11 @@ class RewardModel(nn.Module):
     @property
     def towers_frozen(self) -> bool:
         """Whether no tower's parameter has a gradient, so that embeddings of media can be kept."""
-        prefixes = tuple(prefix for tower in self._family.towers.values() for prefix in tower)
-        return not any(p.requires_grad for name, p in self.backbone.named_parameters() if name.startswith(prefixes))
+        return not any(tensor.requires_grad for tensor in tower_tensors(self.backbone, self._tower_prefixes))
+
+    @property
+    def _tower_prefixes(self) -> tuple[str, ...]:
+        return tuple(prefix for tower in self._family.towers.values() for prefix in tower)
 
     @property
     def towers(self) -> tuple[str, ...]:
@@ -105,25 +107,26 @@ class RewardModel(nn.Module):
         return self.encode_turns(conversation(comparison, side, self.layout))
 
     def encode_turns(self, turns: Sequence[Turn]) -> Encoded:
-        """A conversation as it is. Decodes media that the cache does not hold. Raises MediaError, PromptError."""
+        """A conversation as it is. Raises MediaError, PromptError.
+
+        Decodes media that the cache does not hold, and has frozen towers encode them at once, so that whoever encodes
+        ahead fills the cache. Threads may call this at the same time.
+        """
         media = [part for turn in turns for part in turn.content if isinstance(part, Media)]
-        try:
-            digests = tuple(part.digest() for part in media)
-        except OSError as error:
-            raise UnreadableMediaError(f"a media file cannot be read: {error}") from error
-        if len(self.features) and not self.towers_frozen:
-            self.features.clear()  # a tower that learns makes what was kept wrong
-        kept = {digest: found for digest in digests if (found := self.features.get(digest)) is not None}
-        prepared = tuple(
-            kept[digest][0] if digest in kept else self.backbone.prepare(part)
-            for part, digest in zip(media, digests, strict=True)
-        )
+        digests = tuple(_digest(part) for part in media)
+        frozen = bool(media) and self._settled()
+        found: dict[str, Entry] = {}
+        for part, digest in zip(media, digests, strict=True):
+            if digest not in found:
+                found[digest] = self._found(part, digest, frozen)
+        prepared = tuple(found[digest].prepared for digest in digests)
         row = self.backbone.tokenize(turns, prepared)
         if len(row.ids) > self.max_tokens:
             raise PromptError(
                 f"a response with its prompt is {len(row.ids):,} tokens long; at most {self.max_tokens:,} are read."
             )
-        return Encoded(row, prepared, digests, {digest: embeddings for digest, (_, embeddings) in kept.items()})
+        kept = {digest: entry.embeddings for digest, entry in found.items() if entry.embeddings is not None}
+        return Encoded(row, prepared, digests, kept)
 
     def hidden(self, encoded: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
         """Hidden state at the last real token: (rows, hidden).
@@ -138,9 +141,7 @@ class RewardModel(nn.Module):
         alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
         if padding_side or not (self.packing and alone):
             return cast(Tensor, self.backbone(rows, media, padding_side=padding_side or "right"))
-        lengths = {digest: len(each) for digest, each in embeddings.items()}
-        keys = row_keys([row.ids for row in rows], [row.spans for row in rows], [e.digests for e in encoded], lengths)
-        return self.backbone.packed(rows, media, plan(keys))
+        return self.backbone.packed(rows, media, plan(keys_of(encoded)))
 
     def forward(self, encoded: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
         """Rewards: (rows,) float32."""
@@ -151,40 +152,95 @@ class RewardModel(nn.Module):
     def _embeddings(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
         """Each distinct medium of the batch, encoded once."""
         wanted = {d: p for one in encoded for d, p in zip(one.digests, one.media, strict=True)}
-        device = self.head.weight.device
-        keep = self.towers_frozen
-        done: dict[str, Tensor] = {}
-        if keep:
-            kept = {digest: embeddings for one in encoded for digest, embeddings in one.kept.items()}
-            kept |= {digest: found[1] for digest in wanted if (found := self.features.get(digest)) is not None}
-            done = {digest: embeddings.to(device) for digest, embeddings in kept.items()}
-        missing = [digest for digest in wanted if digest not in done]
-        if missing:
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not keep):
-                # What is kept is encoded alone: its last bits depend on its company, and a resumed run has another.
-                together = [[digest] for digest in missing] if keep else [missing]
-                made = [each for some in together for each in self.backbone.encode_media([wanted[d] for d in some])]
-            for digest, embeddings in zip(missing, made, strict=True):
-                done[digest] = embeddings
-                if keep:
-                    self.features.put(digest, wanted[digest], embeddings)
-        return done
+        if not wanted:
+            return {}
+        if not self._settled():
+            return dict(zip(wanted, self.backbone.encode_media(list(wanted.values())), strict=True))
+        kept = {digest: embeddings for one in encoded for digest, embeddings in one.kept.items()}
+        for digest, prepared in wanted.items():
+            if digest not in kept:
+                entry = self.features.obtain(digest, partial(self._encoded_alone, prepared))
+                kept[digest] = cast(Tensor, entry.embeddings)
+        return {digest: kept[digest].to(self.head.weight.device) for digest in wanted}
 
-    @torch.no_grad()
+    def _settled(self) -> bool:
+        """Whether the towers are frozen. Tells the caches what they are now: after a change, the caches are empty."""
+        tensors = tuple(tower_tensors(self.backbone, self._tower_prefixes))
+        frozen = not any(tensor.requires_grad for tensor in tensors)
+        inputs = (frozen, self.backbone.settings(), self.store)
+        self.decoded.fit(inputs, lambda: None if frozen else self._space(inputs_space))  # else they are read once
+        embeddings = (*inputs, self.tower_dtype, stamp(tensors)) if frozen else inputs
+        self.features.fit(embeddings, lambda: self._space(self._embeddings_space) if frozen else None)
+        return frozen
+
+    def _space(self, name_of: Callable[[Backbone], str | None]) -> Space | None:
+        """A space of the store, if there is one and the space can be named."""
+        name = None if self.store is None else name_of(self.backbone)
+        return None if self.store is None or name is None else self.store.space(name)
+
+    def _embeddings_space(self, backbone: Backbone) -> str | None:
+        return embeddings_space(backbone, self._tower_prefixes, self.tower_dtype)
+
+    def _found(self, medium: Media, digest: str, frozen: bool) -> Entry:
+        """What is kept of a medium, or made now: embeddings of frozen towers, inputs of others."""
+        if frozen and not _with_others():
+            return self.features.obtain(digest, lambda: self._encoded_alone(self._prepared(medium, digest)))
+        # Several processes may share the weights of a tower, so they call it in the forward pass, all alike.
+        kept = self.features.get(digest) if frozen else None
+        return kept or self.decoded.obtain(digest, lambda: Entry(self._prepared(medium, digest)))
+
+    def _prepared(self, medium: Media, digest: str) -> Prepared:
+        """A medium decoded and cut. A file that changes meanwhile is refused: it would be kept under a wrong name."""
+        prepared = self.backbone.prepare(medium)
+        files = [piece for piece in medium.pieces() if isinstance(piece, Path)]
+        if files and _digest(medium) != digest:
+            raise UnreadableMediaError(f"a media file changed while it was read: {files[0]}.")
+        return prepared
+
+    def _encoded_alone(self, prepared: Prepared) -> Entry:
+        """Embeddings by frozen towers: the same bits in whatever company, thread and precision they are asked for."""
+        tokens = sum(prepared.tokens)
+        if tokens > self.max_tokens:  # before the towers spend their time on it
+            raise PromptError(f"a medium alone is {tokens:,} tokens long; at most {self.max_tokens:,} are read.")
+        device, dtype = self.head.weight.device.type, self.tower_dtype
+        own = torch.autocast(device, dtype=dtype, enabled=dtype is not None)
+        with torch.inference_mode(mode=False), torch.no_grad(), own:
+            return Entry(prepared, self.backbone.encode_media([prepared])[0])
+
     def remember(self, digest: str, prepared: Prepared) -> None:
         """Encode a medium now and keep its embeddings; the towers must be frozen."""
-        self.features.put(digest, prepared, self.backbone.encode_media([prepared])[0])
+        self._settled()
+        self.features.put(digest, self._encoded_alone(prepared))
 
     @torch.no_grad()
+    def score(self, encoded: Sequence[Encoded]) -> Tensor:
+        """Rewards of rows, for whoever trains nothing: (rows,) float32, on the CPU.
+
+        Rows of one prompt should stand together. Many rows are spread over passes by their tokens.
+        """
+        self.eval()
+        passes = cut(keys_of(encoded), TOKENS_PER_PASS)
+        return torch.cat([torch.empty(0), *(self([encoded[i] for i in rows]).cpu() for rows in passes)])
+
     def rewards(self, comparisons: Sequence[Comparison], batch_size: int = 16) -> Tensor:
         """Rewards of both responses: (comparisons, 2) float32. Raises MediaError, PromptError."""
         self.eval()
         scored = [torch.empty(0, 2)]
         for start in range(0, len(comparisons), batch_size):
             batch = comparisons[start : start + batch_size]
-            encoded = [self.encode(c, side) for c in batch for side in ("a", "b")]
-            scored.append(self(encoded).view(-1, 2).cpu())
+            scored.append(self.score([self.encode(c, side) for c in batch for side in SIDES]).view(-1, 2))
         return torch.cat(scored)
+
+    def candidate_rewards(
+        self, prompt: Sequence[Turn], responses: Sequence[Sequence[Part]], criterion: str = ""
+    ) -> Tensor:
+        """Rewards of any number of responses to one prompt: (responses,) float32, such as those of a best-of-N.
+
+        Criterion, prompt and its media are computed once for all of them. Raises MediaError, PromptError.
+        """
+        self.eval()
+        asked = [Comparison(tuple(prompt), tuple(one), (), criterion) for one in responses]
+        return self.score([self.encode(one, "a") for one in asked])
 
     def save(self, folder: Path) -> None:
         """Write the published layout: backbone, `value_head.safetensors`, what a loader must know, and a model card."""
@@ -210,7 +266,7 @@ class RewardModel(nn.Module):
         """
         family, backbone = load_backbone(folder)
         known = cast(BackboneFamily, plugins.load("backbones", family)).layout
-        recorded = _recorded_layout(folder, known)
+        recorded = recorded_layout(folder / RECORD, known)
         if layout is not None and layout != recorded:
             raise CheckpointError(
                 f"{folder} was trained with the {recorded!r} layout and cannot be used with {layout!r}: "
@@ -218,6 +274,7 @@ class RewardModel(nn.Module):
             )
         model = cls(backbone, family, recorded, head_dropout)
         model.head.load_state_dict(read_head(folder, backbone.hidden_size))
+        model.store = default_store()
         return model
 
     @classmethod
@@ -230,46 +287,18 @@ class RewardModel(nn.Module):
         if any((folder / name).exists() for name in (RECORD, HEAD, OLD_HEAD)):
             return cls.load(folder, layout, head_dropout)
         family, backbone = load_backbone(folder)
-        return cls(backbone, family, layout or "natural", head_dropout)
+        model = cls(backbone, family, layout or "natural", head_dropout)
+        model.store = default_store()
+        return model
 
 
-def load_backbone(folder: Path) -> tuple[str, Backbone]:
-    """The family's plug-in name and the backbone in a folder; a head beside it is not looked at.
-
-    Raises:
-        CheckpointError: no config.json, or a model type that no family answers for.
-    """
-    path = folder / "config.json"
-    if not path.exists():
-        there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else "no such folder"
-        raise CheckpointError(f"{folder} holds no config.json, so it is no checkpoint. There: {there}.")
-    model_type = _field(path, "model_type")
-    known: list[str] = []
-    for name in plugins.names("backbones"):
-        family = cast(BackboneFamily, plugins.load("backbones", name))
-        if model_type in family.model_types:
-            return name, family.load(folder)
-        known += family.model_types
-    raise CheckpointError(f"{folder} has model_type {short(model_type)}; known: {', '.join(sorted(known))}.")
-
-
-def _field(path: Path, key: str) -> object:
-    """One field of a JSON object, None when it has none. Raises CheckpointError for whatever else the path may be."""
-    if not path.is_file() or path.stat().st_size > MOST_JSON_BYTES:  # reading a pipe would wait forever
-        raise CheckpointError(f"{path} is not an ordinary file of at most {MOST_JSON_BYTES:,} bytes.")
+def _digest(medium: Media) -> str:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a JSON object: {error}.") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} is not a JSON object.")
-    return found.get(key)
+        return medium.digest()
+    except OSError as error:
+        raise UnreadableMediaError(f"a media file cannot be read: {error}") from error
 
 
-def _recorded_layout(folder: Path, default: Layout) -> Layout:
-    if not (folder / RECORD).exists():
-        return default
-    layout = _field(folder / RECORD, "layout")
-    if layout not in ("paper", "natural"):
-        raise CheckpointError(f"{folder / RECORD} records the layout {short(layout)}; known: paper, natural.")
-    return layout
+def _with_others() -> bool:
+    """Whether this is one of several processes that train or judge together."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -18,9 +18,11 @@ from torch import Tensor
 
 from omnireward import plugins
 from omnireward.backbones import BackboneFamily, freeze
+from omnireward.checkpoint import load_backbone
+from omnireward.encoded import Encoded
 from omnireward.errors import CheckpointError, MediaError, PromptError
 from omnireward.miniature.world import World, samples
-from omnireward.reward_model import Encoded, RewardModel, load_backbone
+from omnireward.reward_model import RewardModel
 from omnireward.types import PAPER_TASKS, Comparison, Media, MediaKind, Side, Text, Turn
 
 WORDS = ["What is in the picture?", "The answer should be polite.", "A red circle on the left. Thank you for asking."]
@@ -156,30 +158,31 @@ def test_packing_changes_nothing_in_any_order_and_company(subject: Subject, seed
         _close(_rewards(subject.model, [subject.encoded[i] for i in some]), subject.alone[some])
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-7)], ids=["32", "64"])
 @pytest.mark.parametrize("count", [1, 2, 5, 16])
 @pytest.mark.parametrize("task", range(4), ids=[task.short for task in PAPER_TASKS[:4]])
 def test_responses_packed_with_their_prompt_have_the_rewards_and_gradients_of_whole_rows(
-    subject: Subject, comparisons: list[Comparison], task: int, count: int
+    subject: Subject, comparisons: list[Comparison], task: int, count: int, dtype: torch.dtype, tolerance: float
 ) -> None:
-    """Text, image, video and audio in the prompt; in float64, where only norms and rotary angles are float32."""
-    model = subject.fresh().double().train()
+    """Text, image, video and audio in the prompt. In float64, norms and rotary angles are float32 all the same."""
+    model = subject.fresh().to(dtype).train()
     model.freeze(model.towers)
     asked = comparisons[task]
     answers = [replace(asked, response_a=(Text("yes " * (1 + n % 5) + f"number {n}"),)) for n in range(count)]
     encoded = [model.encode(each, "a") for each in answers]
-    weights = torch.linspace(-1, 1, count, dtype=torch.float64) + 0.3
+    weights = torch.linspace(-1, 1, count, dtype=dtype) + 0.3
     found: dict[str | None, tuple[Tensor, dict[str, Tensor]]] = {}
     for side in (None, "right"):
         model.zero_grad()
         hidden = model.hidden(encoded, side)
-        rewards = hidden @ model.head.weight[0] + model.head.bias
+        rewards = hidden @ model.head.weight[0].to(dtype) + model.head.bias
         torch.autograd.backward((rewards * weights).sum())
         gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
         found[side] = (rewards.detach(), gradients)
-    torch.testing.assert_close(found[None][0], found["right"][0], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found[None][0], found["right"][0], rtol=0, atol=tolerance)
     for name, gradient in found["right"][1].items():
         error = (found[None][1][name] - gradient).norm()
-        assert error <= 1e-6 * gradient.norm() + 1e-9, f"{name}: {error} of {gradient.norm()}"
+        assert error <= tolerance * gradient.norm(), f"{name}: {error} of {gradient.norm()}"
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

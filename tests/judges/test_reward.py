@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pytest
 import torch
 
+from omnireward.encoded import Encoded
 from omnireward.errors import RecipeError
-from omnireward.judges import Judge, open_judge, reward
-from omnireward.types import Comparison, Media, Text, Turn
+from omnireward.judges import ForesightedJudge, Judge, open_judge, reward
+from omnireward.media import encode
+from omnireward.types import Comparison, Media, Side, Text, Turn
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +50,55 @@ def test_a_comparison_that_fails_leaves_the_others_their_rewards(
     assert "tokens long; at most 2,000 are read" in mixed[2].error
     for judgement, comparison in zip(mixed[1::2], good, strict=True):
         assert judgement.rewards == pytest.approx(judge([comparison])[0].rewards, abs=1e-5)
+
+
+def _picture(colour: int) -> Media:
+    return Media("image", encode.png(np.full((28, 28, 3), colour, np.uint8)))
+
+
+def _show(a: Media, b: Media) -> Comparison:
+    return Comparison((Turn("user", (Text("Draw tea."),)),), (a,), (b,))
+
+
+@pytest.fixture
+def encodings(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> list[Comparison]:
+    """What the judge's model was asked to encode, once for each side."""
+    model, asked = judge.model, []  # type: ignore[attr-defined]
+    plain = model.encode
+
+    def encode_and_note(comparison: Comparison, side: Side) -> Encoded:
+        asked.append(comparison)
+        return cast(Encoded, plain(comparison, side))
+
+    monkeypatch.setattr(model, "encode", encode_and_note)
+    return asked
+
+
+def test_what_is_expected_is_judged_as_without_and_encoded_once(judge: Judge, encodings: list[Comparison]) -> None:
+    broken = _show(Media("image", b"broken"), _picture(9))
+    first = [_show(_picture(10), _picture(200)), broken, _ask("tea", "coffee")]
+    second = [_show(_picture(30), _picture(30)), _show(_picture(10), _picture(60))]
+    alone = [judge(batch) for batch in (first, second)]
+    encodings.clear()
+    assert isinstance(judge, ForesightedJudge)
+    judge.expect(first)
+    judge.expect(second)
+    assert [judge(batch) for batch in (first, second)] == alone
+    assert "not a readable image" in alone[0][1].error
+    assert encodings.count(first[0]) == 2
+    assert sum(comparison in (second[0], second[1]) for comparison in encodings) == 3  # of equal responses, one
+    judge.close()
+
+
+def test_a_close_forgets_what_was_expected(judge: Judge, encodings: list[Comparison]) -> None:
+    asked = [_show(_picture(70), _picture(80))]
+    assert isinstance(judge, ForesightedJudge)
+    judge.expect(asked)
+    judge.close()
+    encodings.clear()
+    assert judge(asked)[0].margin is not None
+    assert len(encodings) == 2
+    judge.close()
 
 
 def test_a_folder_below_home_is_found_behind_the_colon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

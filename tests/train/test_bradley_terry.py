@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from torch import Tensor
 
 from omnireward import plugins
-from omnireward.backbones import BackboneFamily, Row
+from omnireward.backbones import BackboneFamily, Prepared, Row
+from omnireward.backbones.minicpm_o import MiniCPMO
+from omnireward.encoded import Encoded
 from omnireward.errors import BadRowError, CheckpointError, RecipeError, TrainingError, UnknownNameError
+from omnireward.media import encode
 from omnireward.miniature.world import World, samples
-from omnireward.reward_model import Encoded, RewardModel
+from omnireward.reward_model import RewardModel
 from omnireward.sources import BadRows
-from omnireward.train import bradley_terry
+from omnireward.train import bradley_terry, losses
 from omnireward.train.config import TrainConfig
 from omnireward.train.mixing import mix
 from omnireward.train.passes import in_passes
@@ -262,6 +269,118 @@ def test_a_skipped_sample_leaves_its_batch_mates_as_they_are(
     assert one["loss"] == pytest.approx(two["loss"], rel=0.1)  # the tokenizer saw one prompt more
 
 
+def _pictures(make_sample: MakeSample, count: int) -> list[Sample | BadRowError]:
+    """Pairs of a picture of its own and a text."""
+    return [
+        _picture(encode.png(np.full((28, 28, 3), 9 * n, np.uint8)), make_sample(f"picture {n}")) for n in range(count)
+    ]
+
+
+def test_the_next_step_is_begun_before_the_one_at_hand_is_trained_on(
+    config: TrainConfig, places: Places, make_sample: MakeSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places["texts"] = _pictures(make_sample, 3)
+    done: list[str] = []
+
+    def noted(name: str) -> None:
+        plain = getattr(bradley_terry.BradleyTerryTrainer, name)
+
+        def method(self: Any, *given: Any) -> Any:
+            done.append(name)
+            return plain(self, *given)
+
+        monkeypatch.setattr(bradley_terry.BradleyTerryTrainer, name, method)
+
+    noted("begin_step")
+    noted("encoded_step")
+    bradley_terry.train(replace(config, steps=3, batch_size=1))
+    begin, encoded = "begin_step", "encoded_step"
+    assert done == [begin, begin, encoded, begin, encoded, encoded]
+
+
+def test_a_step_is_computed_while_the_next_one_is_encoded(
+    config: TrainConfig, places: Places, make_sample: MakeSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step's loss waits until both pictures are decoded, its own and the next step's."""
+    places["texts"] = _pictures(make_sample, 2)
+    steps: list[int] = []
+    decoded, plain = threading.Semaphore(0), MiniCPMO.prepare
+
+    def prepare(self: MiniCPMO, media: Media) -> Prepared:
+        made = plain(self, media)
+        decoded.release()
+        return made
+
+    def loss(chosen: Tensor, rejected: Tensor) -> Tensor:
+        if not steps:
+            assert [decoded.acquire(timeout=20) for _ in range(2)] == [True, True]
+        steps.append(1)
+        return losses.bradley_terry(chosen, rejected)
+
+    monkeypatch.setattr(MiniCPMO, "prepare", prepare)
+    monkeypatch.setattr(bradley_terry, "bradley_terry", loss)
+    bradley_terry.train(replace(config, batch_size=1))
+    assert len(steps) == 2
+
+
+def test_bad_rows_are_found_in_the_order_of_the_samples(
+    config: TrainConfig, places: Places, make_sample: MakeSample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three of five pictures are broken, and those that come first take longest to decode."""
+    rows = cast(list[Sample], _pictures(make_sample, 5))
+    for n in (0, 2, 4):
+        rows[n] = _picture(b"broken" + bytes([n]), rows[n])
+    places["texts"] = list(rows)
+    trainer = _trainer(config)
+    trainer.bad_rows.skip = True
+    model, plain = cast(RewardModel, trainer.model), MiniCPMO.prepare
+    turn = [threading.Event() for _ in rows]
+    monkeypatch.setattr("omnireward.ahead.processors", lambda: len(rows))
+
+    def last_first(self: MiniCPMO, media: Media) -> Prepared:
+        n = next(n for n, row in enumerate(rows) if row.comparison.response_a == (media,))
+        assert n == 4 or turn[n + 1].wait(20)
+        try:
+            return plain(self, media)
+        finally:
+            turn[n].set()
+
+    monkeypatch.setattr(MiniCPMO, "prepare", last_first)
+    step = trainer.begin_step(rows)["step"]
+    found = trainer.encoded_step(step)
+    assert [error.field for error in trainer.bad_rows.errors] == ["picture 0", "picture 2", "picture 4"]
+    assert found["pairs"] == 2
+    expected = [model.encode(rows[n].comparison, "a").digests for n in (1, 3)]
+    (one,) = found["passes"]
+    assert [one["encoded"][n].digests for n in one["chosen"]] == expected
+    trainer.ahead.close()
+    trainer.bar.close()
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt, TrainingError])
+def test_no_thread_outlives_a_run(
+    config: TrainConfig,
+    places: Places,
+    make_sample: MakeSample,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[BaseException] | None,
+) -> None:
+    places["texts"] = _pictures(make_sample, 4)
+    seen: set[str] = set()
+
+    def loss(chosen: Tensor, rejected: Tensor) -> Tensor:
+        seen.update(thread.name for thread in threading.enumerate())
+        if error:
+            raise error
+        return losses.bradley_terry(chosen, rejected)
+
+    monkeypatch.setattr(bradley_terry, "bradley_terry", loss)
+    with pytest.raises(error) if error else nullcontext():
+        bradley_terry.train(config)
+    assert any(name.startswith("encode") for name in seen)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("encode")]
+
+
 def _trainer(config: TrainConfig) -> bradley_terry.BradleyTerryTrainer:
     config.out.mkdir()
     torch.manual_seed(0)
@@ -292,7 +411,7 @@ def test_a_response_of_several_pairs_is_computed_once_in_a_pass_and_the_loss_is_
     trainer = _trainer(replace(config, tokens_per_pass=budget))
     model = cast(RewardModel, trainer.model)
     pairs = mix(config.datasets, BadRows()).samples
-    batch = trainer.encode_pairs(pairs)
+    batch = trainer.encoded_step(trainer.begin_step(pairs)["step"])
     passes = batch["passes"]
     assert (batch["pairs"], len(batch["ids"]), sum(len(one["chosen"]) for one in passes)) == (12, 12, 12)
     assert len(passes) == {1: 12, 10**6: 1}.get(budget, len(passes))
@@ -310,7 +429,7 @@ def test_a_response_of_several_pairs_is_computed_once_in_a_pass_and_the_loss_is_
     weight = model.backbone.get_parameter("llm.model.layers.0.mlp.up_proj.weight")
     wanted = torch.autograd.grad(expected_loss, weight)[0]
     model.zero_grad()
-    torch.testing.assert_close(trainer.training_step(model, batch), expected_loss.detach())
+    torch.testing.assert_close(trainer.training_step(model, trainer.begin_step(pairs)), expected_loss.detach())
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, wanted, rtol=1e-3, atol=1e-6)
     trainer.bar.close()
@@ -335,7 +454,7 @@ def test_passes_keep_to_their_budget_of_tokens_that_are_not_shared() -> None:
 def test_a_step_without_a_usable_pair_has_gradients_of_nothing(config: TrainConfig, places: Places) -> None:
     trainer = _trainer(config)
     model = cast(RewardModel, trainer.model)
-    assert trainer.training_step(model, {"passes": [], "pairs": 0, "ids": []}).item() == 0.0
+    assert trainer.training_step(model, trainer.begin_step([])).item() == 0.0
     assert all(p.grad is not None and not p.grad.any() for p in model.parameters() if p.requires_grad)
     trainer.bar.close()
 
@@ -345,7 +464,8 @@ def test_equal_answers_to_other_prompts_or_criteria_are_other_rows(
 ) -> None:
     places["texts"] = [make_sample("tea"), make_sample("rain"), make_sample("tea", criterion="It should be true.")]
     trainer = _trainer(config)
-    (one,) = trainer.encode_pairs(mix(config.datasets, BadRows()).samples)["passes"]
+    step = trainer.begin_step(mix(config.datasets, BadRows()).samples)["step"]
+    (one,) = trainer.encoded_step(step)["passes"]
     assert len(one["encoded"]) == 6
     trainer.bar.close()
 

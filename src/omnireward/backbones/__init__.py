@@ -61,6 +61,10 @@ class Backbone(nn.Module, ABC):
         """Decode a medium and cut it for its tower. Raises MediaError."""
 
     @abstractmethod
+    def close(self) -> None:
+        """End what decodes, half-way through a medium too. It starts again with the next medium."""
+
+    @abstractmethod
     def encode_media(self, prepared: Sequence[Prepared]) -> list[Tensor]:
         """Embeddings of each medium: (sum of its tokens, hidden). No result depends on its neighbours."""
 
@@ -75,6 +79,13 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def packed(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan) -> Tensor:
         """What `forward` gives, (rows, hidden), computed over a packed batch of the same rows (see `packing`)."""
+
+    def settings(self) -> str | None:
+        """What decides `prepare` and `encode_media` besides a medium and the parameters; None: not to be told.
+
+        Features are kept on disk under this name. None keeps them out of there: a decoder may be anything.
+        """
+        return None
 
     @abstractmethod
     def save(self, folder: Path) -> None:

@@ -96,6 +96,11 @@ class MiniCPMO(Backbone):
         """Decode a medium and cut it for its tower. Raises MediaError."""
         return self._prepare(media.kind, self.decode(media))
 
+    def close(self) -> None:
+        """End the decoder's processes, half-way through a medium too. They start again with the next medium."""
+        if isinstance(self.decode, Decoder):
+            self.decode.close()
+
     def encode_media(self, prepared: Sequence[Prepared]) -> list[Tensor]:
         """Embeddings of each medium: (sum of its tokens, hidden). No result depends on its neighbours.
 
@@ -162,6 +167,18 @@ class MiniCPMO(Backbone):
             embeds = embeds.index_put((where.to(self._device),), values[which.to(self._device)])
         cos, sin = self.decoder.rotary_emb(embeds, plan.columns.to(self._device).unsqueeze(0))
         return last_states(self.decoder, embeds, (cos.squeeze(0), sin.squeeze(0)), plan)
+
+    def settings(self) -> str | None:
+        """What decides `prepare` and `encode_media` besides a medium and the parameters; None for another's decoder.
+
+        Limits count: a medium that they refuse is refused, whatever an earlier run has kept of it.
+        """
+        if not isinstance(self.decode, Decoder):
+            return None
+        config = self.config
+        parts = (config.vision, config.audio, config.slices, config.query_num, config.audio_pool_step)
+        more = (config.audio_chunk_length, config.vision_layers, self.hidden_size, self.apm.published)
+        return repr((MODEL_TYPE, self.preprocessing, self.decode.options, self.decode.limits, *parts, *more))
 
     def save(self, folder: Path) -> None:
         """Write config, weights and tokenizer in the published layout. Each file is replaced when it is complete."""

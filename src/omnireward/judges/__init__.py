@@ -44,6 +44,23 @@ class RepeatingJudge(Judge, Protocol):
         ...
 
 
+@runtime_checkable
+class ForesightedJudge(Judge, Protocol):
+    """A judge that prepares what it will be asked next while it judges something else.
+
+    Evaluation says what comes next before it asks for what came before: `expect(first)`, `expect(second)`, then
+    ``judge(first)``, and so on. What is asked without having been expected is judged all the same.
+    """
+
+    def expect(self, comparisons: Sequence[Comparison]) -> None:
+        """Begin to prepare for a call with just these comparisons. Fails with none of them: their judgements do."""
+        ...
+
+    def close(self) -> None:
+        """Stop what is under way and forget what was expected. The judge can be used again; twice is harmless."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What judging would take: an upper bound. `paid` of the `calls` are in the file of finished calls already, and the

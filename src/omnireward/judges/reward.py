@@ -1,13 +1,14 @@
 """A scalar reward model as a judge: ``reward:FOLDER``. The margin is reward(a) - reward(b).
 
-Each comparison is encoded on its own first, so that one with broken media fails alone; what is left is scored together.
+Each response is encoded on its own first, in the background where it has media, so that a comparison with broken media
+fails alone; what is left is scored together. What is expected next is encoded while this batch is scored.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from omnireward.types import Comparison, Judgement, Side
 SIDES: tuple[Side, ...] = ("a", "b")
 
 if TYPE_CHECKING:
-    from omnireward.reward_model import Encoded, RewardModel
+    from omnireward.ahead import Ahead, Coming
+    from omnireward.encoded import Encoded
+    from omnireward.reward_model import RewardModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +30,30 @@ class RewardJudge:
 
     model: RewardModel
     fingerprint: str
+    ahead: Ahead
+    _expected: dict[tuple[Comparison, ...], Coming] = field(default_factory=dict)
+
+    def expect(self, comparisons: Sequence[Comparison]) -> None:
+        """Begin to encode a batch."""
+        self._expected[tuple(comparisons)] = self._begin(comparisons)
+
+    def _begin(self, comparisons: Sequence[Comparison]) -> Coming:
+        return self.ahead.begin((comparison, side) for comparison in comparisons for side in SIDES)
+
+    def close(self) -> None:
+        """Stop encoding."""
+        self._expected.clear()
+        self.ahead.close()
 
     def __call__(self, comparisons: Sequence[Comparison]) -> list[Judgement]:
         """Judge each comparison; MediaError and PromptError become that comparison's `error`."""
-        import torch
-
+        coming = self._expected.pop(tuple(comparisons), None) or self._begin(comparisons)
         judgements: list[Judgement | None] = []
         encoded: list[Encoded] = []
         places: list[tuple[int, int]] = []  # of the two responses among the encoded
         for comparison in comparisons:
             try:
-                pair = [self.model.encode(comparison, side) for side in SIDES]
+                pair = [coming.encoded(comparison, side) for side in SIDES]
             except (MediaError, PromptError) as error:
                 judgements.append(Judgement(None, error=f"{type(error).__name__}: {error}"))
             else:
@@ -47,9 +63,7 @@ class RewardJudge:
                 encoded += pair[:1] if _equal(*pair) else pair
                 places.append((first, len(encoded) - 1))
                 judgements.append(None)
-        self.model.eval()
-        with torch.no_grad():
-            rewards = self.model(encoded).tolist() if encoded else []
+        rewards = self.model.score(encoded).tolist()
         scored = iter([_judgement(rewards[a], rewards[b]) for a, b in places])
         return [judgement or next(scored) for judgement in judgements]
 
@@ -70,6 +84,7 @@ def _open(argument: str, _options: JudgeOptions) -> Judge:
     try:
         import torch
 
+        from omnireward.ahead import Ahead
         from omnireward.reward_model import RewardModel
     except ImportError as error:
         raise MissingExtraError("the judge `reward`", "train") from error
@@ -80,7 +95,8 @@ def _open(argument: str, _options: JudgeOptions) -> Judge:
     model = RewardModel.load(folder)
     model.requires_grad_(False)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return RewardJudge(model, _fingerprint(folder))
+    model.eval()  # before anything is encoded ahead
+    return RewardJudge(model, _fingerprint(folder), Ahead(model))
 
 
 def _fingerprint(folder: Path) -> str:

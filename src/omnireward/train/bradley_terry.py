@@ -2,8 +2,8 @@
 
 Ours are the batches and the loss; the loop, resuming, trackers and scale-out come with the Trainer. All pairs of an
 optimizer step come together and are spread over passes by their tokens, counted once where rows share them; a pass
-holds each distinct response once, however many pairs it is part of. Only the hidden state of the last token reaches the
-head: no vocabulary logits are computed anywhere.
+holds each distinct response once, however many pairs it is part of. A step's media are decoded while the step before it
+is computed. Only the hidden state of the last token reaches the head: no vocabulary logits are computed anywhere.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,17 +25,19 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from omnireward import plugins, provenance
+from omnireward.ahead import Ahead, Coming, Response, response_of
 from omnireward.backbones import BackboneFamily
+from omnireward.encoded import Encoded
 from omnireward.errors import BadRowError, MediaError, PromptError, RecipeError, TrainingError
 from omnireward.miniature.lessons import lessons
 from omnireward.miniature.world import World
 from omnireward.progress import Progress
-from omnireward.reward_model import RECORD, Encoded, RewardModel
+from omnireward.reward_model import RECORD, RewardModel
 from omnireward.sources import BadRows
 from omnireward.train.config import TrainConfig
 from omnireward.train.losses import bradley_terry
 from omnireward.train.mixing import Mixture, SeededOrder, mix, texts
-from omnireward.train.passes import Response, in_passes
+from omnireward.train.passes import in_passes
 from omnireward.train.reporting import LogLines, ProgressBar
 from omnireward.train.teach import teach
 from omnireward.types import Sample, Side
@@ -62,6 +65,7 @@ def train(config: TrainConfig) -> Path:
     mixture = mix(config.datasets, bad_rows, config.limit)
     checkpoint = _newest(config.out) if config.resume else None
     model = _start(config, mixture, checkpoint)
+    model.tower_dtype = torch.bfloat16 if config.bf16 else None
     if (config.teach_towers or config.teach_language) and checkpoint is None:
         _teach(model, config)
     model.freeze(config.freeze)
@@ -72,6 +76,7 @@ def train(config: TrainConfig) -> Path:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         trainer.bar.close()  # or an interrupted run would leave the terminal without a cursor
+        trainer.ahead.close()
     if trainer.is_world_process_zero():
         model.save(config.out)
         summary = {"pairs": len(mixture.samples), "ties_left_out": mixture.ties, "bad_rows": len(bad_rows.errors)}
@@ -137,22 +142,28 @@ class BradleyTerryTrainer(Trainer):
         super().__init__(
             model=model,
             args=_arguments(config),
-            data_collator=self.encode_pairs,
+            data_collator=self.begin_step,
             train_dataset=_Samples(mixture.samples),
             callbacks=[LogLines(config.out / "log.jsonl"), self.bar],
         )
+        self.ahead = Ahead(model)
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)
 
-    def encode_pairs(self, samples: Sequence[Sample]) -> dict[str, Any]:
+    def begin_step(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """Begin to encode the pairs of a step. The loop calls this for a step before it trains on the one before."""
+        usable = [sample.comparison for sample in samples if id(sample) not in self.bad]
+        return {"step": _Step(samples, self.ahead.begin((asked, side) for asked in usable for side in SIDES))}
+
+    def encoded_step(self, step: _Step) -> dict[str, Any]:
         """The passes of a step, and its number of pairs. A sample with unusable media, or too long, is a bad row."""
         rows: dict[Response, Encoded] = {}
         pairs: list[tuple[Response, Response]] = []
-        for sample in samples:
+        for sample in step.samples:
             if id(sample) in self.bad:
                 continue
             try:
-                chosen, rejected = (self._response(rows, sample, side) for side in SIDES)
+                chosen, rejected = (_response(rows, step.coming, sample, side) for side in SIDES)
             except (MediaError, PromptError) as error:
                 where = sample.provenance.get("file", sample.provenance.get("source", "dataset"))
                 self.bad_rows.add(BadRowError(where, int(sample.provenance.get("row", -1)), sample.id, str(error)))
@@ -160,21 +171,14 @@ class BradleyTerryTrainer(Trainer):
                 continue
             pairs.append((chosen, rejected))
         passes = in_passes(pairs, rows, self.tokens_per_pass)
-        return {"passes": passes, "pairs": len(pairs), "ids": [sample.id for sample in samples]}
-
-    def _response(self, rows: dict[Response, Encoded], sample: Sample, side: Side) -> Response:
-        """The key of one response in `rows`, to which it is added unless an equal one is there."""
-        asked = sample.comparison
-        key = (asked.criterion, asked.prompt, asked.response(side))
-        if key not in rows:
-            rows[key] = cast(RewardModel, self.model).encode(asked, side)
-        return key
+        return {"passes": passes, "pairs": len(pairs), "ids": [sample.id for sample in step.samples]}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SeededOrder:
         return self.order
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Gradients of a step, pass by pass; the loss is the mean over its pairs, whichever pass they are in."""
+        inputs = self.encoded_step(inputs["step"])
         model.train()
         total = torch.zeros((), device=self.args.device)
         for one in inputs["passes"]:
@@ -218,6 +222,22 @@ class BradleyTerryTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The weights were read when the model was opened from the checkpoint; the rest is the Trainer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """The samples of a step, and their responses, which are being encoded."""
+
+    samples: Sequence[Sample]
+    coming: Coming
+
+
+def _response(rows: dict[Response, Encoded], coming: Coming, sample: Sample, side: Side) -> Response:
+    """The key of one response in `rows`, to which it is added unless an equal one is there."""
+    key = response_of(sample.comparison, side)
+    if key not in rows:
+        rows[key] = coming.encoded(sample.comparison, side)
+    return key
 
 
 class _Samples(Dataset[Sample]):

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from omnireward.reward_model import Encoded
-
-Response = tuple[object, ...]  # what decides a row: criterion, prompt, response
+from omnireward.ahead import Response
+from omnireward.encoded import Encoded, keys_of
+from omnireward.packing import Ints, in_common
 
 
 def in_passes(
@@ -22,14 +20,15 @@ def in_passes(
     """
     passes: list[dict[str, Any]] = []
     number: dict[Response, int] = {}
+    keys = dict(zip(rows, keys_of(list(rows.values())), strict=True))
     tokens = budget
     for pair in pairs:
         fresh = [row for row in dict.fromkeys(pair) if row not in number]
-        added = _added(fresh, number, rows)
+        added = _added(fresh, number, keys)
         if tokens + added > budget:
             passes.append({"encoded": [], "chosen": [], "rejected": []})
             number, fresh = {}, list(dict.fromkeys(pair))
-            tokens, added = 0, _added(fresh, {}, rows)
+            tokens, added = 0, _added(fresh, {}, keys)
         for row in fresh:
             number[row] = len(number)
             passes[-1]["encoded"].append(rows[row])
@@ -39,17 +38,11 @@ def in_passes(
     return passes
 
 
-def _added(fresh: Sequence[Response], number: dict[Response, int], rows: Mapping[Response, Encoded]) -> int:
+def _added(fresh: Sequence[Response], number: dict[Response, int], keys: Mapping[Response, Ints]) -> int:
     """Tokens that rows add to a pass, less what each has in common with the one before it."""
-    before = next(reversed(number), None) if number else None
+    before = next(reversed(number), None)
     total = 0
     for row in fresh:
-        ids = rows[row].row.ids
-        total += len(ids)
-        if before is not None:
-            other = rows[before].row.ids
-            most = min(len(ids), len(other))
-            differs = torch.nonzero(ids[:most] != other[:most])
-            total -= int(differs[0]) if len(differs) else most
+        total += len(keys[row]) - (in_common(keys[before], keys[row]) if before is not None else 0)
         before = row
     return total

@@ -11,6 +11,7 @@ whether more is better (see `miniature.lessons`): that is left to the preference
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from omnireward.ahead import prepared
 from omnireward.backbones import Prepared
 from omnireward.miniature.lessons import Lesson
 from omnireward.reward_model import RewardModel
@@ -65,23 +67,18 @@ def teach(model: RewardModel, lessons: Sequence[Lesson], towers: int, language: 
         tick: called with the step's name and the loss (nats for each label) after each step, and with `prepare` and
             0 after each lesson's media were decoded.
     """
-    media: dict[str, tuple[Prepared, Mapping[str, float]]] = {}
-    for lesson in lessons:
-        for medium, labels in zip(_media(lesson), lesson.media, strict=True):
-            digest = medium.digest()
-            if digest not in media:
-                media[digest] = model.backbone.prepare(medium), labels
-        tick("prepare", 0.0)
-    prepared = [one for one, _ in media.values()]
+    media, labels = _prepared(model, lessons, partial(tick, "prepare", 0.0))
+    inputs = list(media.values())
 
     def see(picked: Sequence[int]) -> Tensor:
-        return torch.stack([each.mean(0) for each in model.backbone.encode_media([prepared[i] for i in picked])])
+        return torch.stack([each.mean(0) for each in model.backbone.encode_media([inputs[i] for i in picked])])
 
-    _fit(model, see, Labels.of([labels for _, labels in media.values()]), towers, seed, partial(tick, "towers"))
+    _fit(model, see, Labels.of(labels), towers, seed, partial(tick, "towers"))
     model.freeze(model.towers)
-    for digest, (one, _) in media.items():
+    for digest, one in media.items():
         model.remember(digest, one)
     media.clear()
+    inputs.clear()
     encoded = [model.encode(lesson.comparison, "a") for lesson in lessons]
 
     def read(picked: Sequence[int]) -> Tensor:
@@ -89,6 +86,25 @@ def teach(model: RewardModel, lessons: Sequence[Lesson], towers: int, language: 
 
     labelled = Labels.of([{**lesson.labels, ASKED: lesson.asked} for lesson in lessons])
     _fit(model, read, labelled, language, seed, partial(tick, "language"))
+
+
+def _prepared(
+    model: RewardModel, lessons: Sequence[Lesson], tick: Callable[[], None]
+) -> tuple[dict[str, Prepared], list[Mapping[str, float]]]:
+    """Each distinct medium by its digest, and what its first lesson says of it, in the order of the lessons."""
+    named = [[(medium.digest(), medium) for medium in _media(lesson)] for lesson in lessons]
+    distinct: dict[str, tuple[Media, Mapping[str, float]]] = {}
+    for lesson, media in zip(lessons, named, strict=True):
+        for (digest, medium), labels in zip(media, lesson.media, strict=True):
+            distinct.setdefault(digest, (medium, labels))
+    done: dict[str, Prepared] = {}
+    with closing(prepared(model.backbone, [medium for medium, _ in distinct.values()])) as results:
+        for media in named:
+            for digest, _ in media:
+                if digest not in done:
+                    done[digest] = next(results)
+            tick()
+    return done, [labels for _, labels in distinct.values()]
 
 
 def _media(lesson: Lesson) -> list[Media]:
