@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from perf.rounds import Times
+from perf.rounds import Times, last_line
 
 from omnireward.calls.ledger import Finished, Ledger
 from omnireward.calls.messages import MessageWriter
@@ -173,7 +173,7 @@ def main() -> None:
         "fraction_of_limit": rate / limit,
         "journal_cost_growth": many.cpu / few.cpu,
     }
-    print(json.dumps({key: round(value, 3) for key, value in numbers.items()}))
+    print(last_line(numbers))
 
 
 if __name__ == "__main__":

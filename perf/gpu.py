@@ -1,196 +1,233 @@
-"""A GPU in bfloat16: rewards, and tokens a second without vocabulary logits (ours) against with them (the reference).
+"""A GPU in bfloat16, the published 7 B shape with random weights: Bradley-Terry steps and scoring, three ways.
 
 Run from the project's root, with nothing else running:  OMP_NUM_THREADS=1 python -m perf.gpu
 
-Two MiniCPM-o models with random weights, made on the GPU: the tiny one, and a middle-sized one with the published
-vocabulary of 151,700. First, rewards of texts, pictures and sounds must agree with those of the same weights in fp32 on
-the CPU, as far as bfloat16 goes. Then rows of random tokens go through the language model, forward alone and forward
-with backward. Ours gives the head the last token's hidden state. The reference way, as the published training does,
-also runs an LM head over every token and turns its logits into fp32; no gradient flows through them.
+`ours` packs all pairs of a pass. `whole` pads their rows, without logits. `reference` is the published trainer's way:
+one pair at a time, logits of every token in fp32. No way uses gradient checkpointing. A step is forward and backward;
+the optimizer's part is the same for all and left out, because its state does not fit beside the weights on one card.
 
-Takes about 24 GiB of GPU memory. Without a CUDA device it says so and measures nothing.
+Before that, rewards and gradients of a tiny model in bfloat16 are held against those of the same weights in fp32 on the
+CPU: packed ones must not be farther off than those of whole rows.
+
+A share of peak is 6 (a step) or 2 (scoring) operations for each parameter of the decoder's layers and each token that
+differs, over the rate of a plain matrix product measured here. It counts the same work for all ways: what a way
+computes twice or for nobody does not raise its share. Takes about 70 GiB of GPU memory and five minutes. Without a CUDA
+device it says so and measures nothing.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
-from perf.rounds import Times, interleaved
+from perf._ways import (
+    HEAD_SHARE_OF_7B,
+    PUBLISHED,
+    backbone_of,
+    draw_row,
+    new_lm_head,
+    new_model,
+    ours,
+    reference,
+    small_config,
+    text,
+    whole,
+)
+from perf.rounds import Times, interleaved, last_line
 from torch import Tensor, nn
 
-from omnireward.backbones import Row
 from omnireward.backbones._minicpm_o_config import AudioConfig, LanguageConfig, MiniCPMOConfig, VisionConfig
-from omnireward.backbones._minicpm_o_text import ChatTokenizer
-from omnireward.backbones._minicpm_o_tiny import tiny_config, tiny_preprocessing, train_tokenizer
-from omnireward.backbones.minicpm_o import MiniCPMO
-from omnireward.media import decode, encode
+from omnireward.encoded import Encoded, keys_of
+from omnireward.media import encode
+from omnireward.packing import plan
 from omnireward.reward_model import RewardModel
 from omnireward.train.losses import bradley_terry
-from omnireward.types import Comparison, Media, Text, Turn
+from omnireward.types import Media, Text, Turn
 
-ROUNDS = 10
-WORDS = ("Which answer is better?", "A short answer.", "A longer answer about tea, and rain, and bread.")
+ROUNDS = 5
+Way = Callable[[Sequence[Encoded]], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one pass holds: `pairs` pairs of rows of `length` tokens."""
+    """Pairs of rows that a step takes, or responses to one prompt that are scored."""
 
-    pairs: int
-    length: int
+    name: str
+    rows: list[Encoded]
+    train: bool
 
     @property
-    def tokens(self) -> int:
-        return 2 * self.pairs * self.length
+    def different(self) -> int:
+        """Tokens that differ: what packing computes."""
+        return len(plan(keys_of(self.rows)).rows)
 
 
-def middle_config() -> MiniCPMOConfig:
-    """About a seventh of the published parameters: 12 layers of 2,048, and small towers."""
+def published_config() -> MiniCPMOConfig:
+    """MiniCPM-o-2.6: 28 layers of 3,584, SigLIP with 26 layers of 1,152, Whisper-medium's encoder."""
     return MiniCPMOConfig(
         language=LanguageConfig(
-            vocab_size=151_700,
-            hidden_size=2_048,
-            intermediate_size=8_192,
-            num_hidden_layers=12,
-            num_attention_heads=16,
+            vocab_size=PUBLISHED,
+            hidden_size=3_584,
+            intermediate_size=18_944,
+            num_hidden_layers=28,
+            num_attention_heads=28,
             num_key_value_heads=4,
             rope_theta=1_000_000.0,
         ),
-        vision=VisionConfig(hidden_size=512, intermediate_size=2_048, num_hidden_layers=6, num_attention_heads=8),
-        audio=AudioConfig(d_model=512, encoder_layers=6, encoder_attention_heads=8, encoder_ffn_dim=2_048),
-        drop_vision_last_layer=False,
+        vision=VisionConfig(hidden_size=1_152, intermediate_size=4_304, num_hidden_layers=27, num_attention_heads=16),
+        audio=AudioConfig(d_model=1_024, encoder_layers=24, encoder_attention_heads=16, encoder_ffn_dim=4_096),
+        drop_vision_last_layer=True,
     )
 
 
-def new_model(config: MiniCPMOConfig, tokenizer: ChatTokenizer, device: torch.device) -> RewardModel:
-    """Random weights in bfloat16, made on the device; the head in fp32, as always."""
-    preprocessing = tiny_preprocessing()
-    torch.manual_seed(0)
-    # Not `.to(bfloat16)` afterwards: that would round the frequencies of the rotary embedding too.
-    torch.set_default_dtype(torch.bfloat16)
-    try:
-        with device:
-            backbone = MiniCPMO(config, tokenizer, preprocessing, partial(decode, options=preprocessing.decoding()))
-            return RewardModel(backbone, "minicpm_o", "natural")
-    finally:
-        torch.set_default_dtype(torch.float32)
+def loads(model: RewardModel) -> list[Load]:
+    """Four pairs of texts at three ratios of prompt to response, four of pictures, and 16 answers to a long prompt."""
+    draw = torch.Generator().manual_seed(0)
+
+    def rows(count: int, prompt: int, response: int) -> list[Encoded]:
+        shared = draw_row(prompt, draw)
+        return [text(torch.cat([shared, draw_row(response, draw)])) for _ in range(count)]
+
+    made = [
+        Load(f"step, 4 pairs of texts, {p:,} + 2 x {r}", [row for _ in range(4) for row in rows(2, p, r)], train=True)
+        for p, r in ((200, 400), (512, 128), (1_280, 128))
+    ]
+    pictures = [row for number in range(4) for row in _about_a_picture(model, number)]
+    made.append(Load("step, 4 pairs of texts about a picture", pictures, train=True))
+    made += [Load(f"score {n} responses, 1,280 + {n} x 128", rows(n, 1_280, 128), train=False) for n in (2, 16)]
+    return made
 
 
-def comparisons() -> list[Comparison]:
-    """A pair of texts, of pictures and of sounds."""
-    rng = np.random.default_rng(0)
-    pictures = [Media("image", encode.png(rng.integers(0, 256, (96, 128, 3), dtype=np.uint8))) for _ in range(2)]
-    waves = [(0.1 * rng.standard_normal(24_000)).astype(np.float32) for _ in range(2)]
-    sounds = [Media("audio", encode.wav(wave, 16_000)) for wave in waves]
-    prompt = (Turn("user", (Text(WORDS[0]),)),)
-    pairs = [Comparison(prompt, (a,), (b,)) for a, b in (pictures, sounds)]
-    return [Comparison(prompt, (Text(WORDS[1]),), (Text(WORDS[2]),)), *pairs]
+def _about_a_picture(model: RewardModel, number: int) -> list[Encoded]:
+    """Two answers of about 200 tokens about a picture of 448 x 448 pixels, which is decoded and not encoded."""
+    drawn = np.random.default_rng(number).integers(0, 256, (14, 14, 3), dtype=np.uint8)
+    picture = Media("image", encode.png(np.kron(drawn, np.ones((32, 32, 1), np.uint8))))
+    draw = torch.Generator().manual_seed(number)
+    backbone = backbone_of(model)
+    prepared = (backbone.prepare(picture),)
+    made = []
+    for _ in range(2):
+        answer = Text(" ".join(str(int(word)) for word in draw_row(50, draw)))
+        turns = (Turn("user", (picture, Text("What do you see?"))), Turn("assistant", (answer,)))
+        made.append(Encoded(backbone.tokenize(turns, prepared), prepared, (picture.digest(),)))
+    return made
 
 
-def largest_difference(model: RewardModel) -> float:
-    """Between the rewards of a model and those of the same weights in fp32 on the CPU."""
-    ours, exact = model.rewards(comparisons()), copy.deepcopy(model).cpu().float().rewards(comparisons())
-    assert ours.isfinite().all(), ours
-    return float((ours - exact).abs().max())
+def run(model: RewardModel, way: Way, at_once: int, load: Load) -> Tensor:
+    """Rewards of a load, `at_once` rows in a pass, with the gradients of equation 1 where it is a step.
 
-
-def last_hidden(model: RewardModel, rows: list[Row]) -> Tensor:
-    """Ours: (rows, hidden)."""
-    states: Tensor = model.backbone(rows, [[] for _ in rows])
-    return states
-
-
-def last_hidden_and_logits(model: RewardModel, lm_head: nn.Linear, rows: list[Row]) -> tuple[Tensor, Tensor]:
-    """The reference way: (rows, hidden), and fp32 logits of every token (rows, length, vocabulary)."""
-    backbone = model.backbone
-    assert isinstance(backbone, MiniCPMO)
-    states = backbone.hidden_states(rows, [[] for _ in rows])
-    return states[:, -1], lm_head(states).float()
-
-
-def forward(model: RewardModel, lm_head: nn.Linear | None, rows: list[Row]) -> None:
-    """Rewards of the rows, nothing kept for a backward pass."""
-    with torch.no_grad():
-        if lm_head is None:
-            hidden = last_hidden(model, rows)
-        else:
-            hidden, _logits = last_hidden_and_logits(model, lm_head, rows)
-        model.head(hidden.float())
-    _wait(model)
-
-
-def forward_backward(model: RewardModel, lm_head: nn.Linear | None, rows: list[Row]) -> None:
-    """Equation 1 over the first and the second half of the rows, and its gradients."""
-    if lm_head is None:
-        hidden = last_hidden(model, rows)
-    else:
-        hidden, _logits = last_hidden_and_logits(model, lm_head, rows)  # held until the gradients are there
-    chosen, rejected = model.head(hidden.float()).squeeze(-1).chunk(2)
-    torch.autograd.backward(bradley_terry(chosen, rejected))
-    model.zero_grad(set_to_none=True)
-    _wait(model)
-
-
-def speeds(model: RewardModel, load: Load) -> list[str]:
-    """Lines of a Markdown table: thousands of tokens a second, and GiB at the peak (the LM head's weights in both)."""
-    backbone = model.backbone
-    assert isinstance(backbone, MiniCPMO)
-    language, device = backbone.config.language, model.head.weight.device
-    generator = torch.Generator().manual_seed(0)
-    drawn = torch.randint(0, language.vocab_size, (2 * load.pairs, load.length), generator=generator)
-    rows = [Row(ids, ()) for ids in drawn]
-    lm_head = nn.Linear(language.hidden_size, language.vocab_size, bias=False, device=device, dtype=torch.bfloat16)
-    lines = []
-    for name, step in (("forward", forward), ("forward and backward", forward_backward)):
-        ways: dict[str, Callable[[], object]] = {
-            "ours": partial(step, model, None, rows),
-            "reference": partial(step, model, lm_head, rows),
-        }
-        peaks = {way: _peak(run, device) for way, run in ways.items()}
-        times = interleaved(ways, ROUNDS)
-        lines.append(_line(f"{name}, {2 * load.pairs} rows of {load.length:,}", times, peaks, load))
-    return lines
-
-
-def _line(what: str, times: dict[str, Times], peaks: dict[str, float], load: Load) -> str:
-    ours, reference = (load.tokens / times[way].wall / 1000 for way in ("ours", "reference"))
-    memory = f"{peaks['ours']:.1f} | {peaks['reference']:.1f}"
-    return f"| {what} | {ours:,.0f} | {reference:,.0f} | {ours / reference:.2f} | {memory} |"
-
-
-def _peak(run: Callable[[], object], device: torch.device) -> float:
-    """GiB that were allocated at most in one run; the first, so it warms up too."""
-    torch.cuda.reset_peak_memory_stats(device)
-    run()
-    return torch.cuda.max_memory_allocated(device) / 2**30
-
-
-def _wait(model: RewardModel) -> None:
+    Waits for the device.
+    """
+    passes = [load.rows[start : start + at_once] for start in range(0, len(load.rows), at_once)]
+    found = []
+    with torch.set_grad_enabled(load.train):
+        for rows in passes:
+            rewards = way(rows)
+            if load.train:
+                torch.autograd.backward(bradley_terry(rewards[::2], rewards[1::2]) / len(passes))
+            found.append(rewards.detach())
     if model.head.weight.is_cuda:
         torch.cuda.synchronize(model.head.weight.device)
+    return torch.cat(found)
+
+
+def measure(model: RewardModel, lm_head: nn.Linear, load: Load, peak: float) -> dict[str, float | None]:
+    """Print a line for each way; ratios of the load."""
+    ways: dict[str, Callable[[], Tensor]] = {
+        "ours": partial(run, model, partial(ours, model), len(load.rows), load),
+        "whole": partial(run, model, partial(whole, model), len(load.rows), load),
+        "reference": partial(run, model, partial(reference, model, lm_head), 2 if load.train else 1, load),
+    }
+    model.zero_grad(set_to_none=False)
+    memory = {name: _memory(way) for name, way in ways.items()}  # warms up too
+    times = interleaved(ways, ROUNDS)
+    decoder = backbone_of(model).decoder.layers
+    operations = (6 if load.train else 2) * sum(p.numel() for p in decoder.parameters()) * load.different
+    for name, taken in times.items():
+        print(_line(load, name, taken, operations / taken.wall / peak, memory[name]))
+    return {f"{load.name}, {way}": times[way].wall / times["ours"].wall for way in ("whole", "reference")}
+
+
+def _line(load: Load, way: str, taken: Times, share: float, memory: float) -> str:
+    what, count = ("pairs", len(load.rows) // 2) if load.train else ("responses", len(load.rows))
+    rates = f"{count / taken.wall:.2f} {what} | {load.different / taken.wall:,.0f}"
+    return f"| {load.name} | {way} | {taken.wall:.3f} | {rates} | {share:.2f} | {memory:.1f} |"
+
+
+def _memory(once: Callable[[], object]) -> float:
+    """GiB that were allocated at most in one run, weights and gradients included; 0 where there is no CUDA device."""
+    if not torch.cuda.is_available():
+        once()
+        return 0.0
+    torch.cuda.reset_peak_memory_stats()
+    once()
+    return torch.cuda.max_memory_allocated() / 2**30
+
+
+def matrix_rate(device: str, size: int) -> float:
+    """Operations a second of a product of square matrices in bfloat16."""
+    one, other = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    for repeats in (3, 20):  # the first is to warm up
+        start = time.perf_counter()
+        for _ in range(repeats):
+            torch.mm(one, other)
+        if device == "cuda":
+            torch.cuda.synchronize()
+    return 20 * 2 * size**3 / (time.perf_counter() - start)
+
+
+def rounding(device: str) -> dict[str, float]:
+    """How far rewards and gradients in bfloat16 are from those of the same weights in fp32 on the CPU, as a share."""
+    rounded = new_model(small_config(HEAD_SHARE_OF_7B), device, torch.bfloat16)
+    exact = copy.deepcopy(rounded).cpu().float()
+    load = Load("", [row for number in range(2) for row in _about_a_picture(exact, number)], train=True)
+
+    def both(model: RewardModel, way: Callable[[RewardModel, Sequence[Encoded]], Tensor]) -> tuple[Tensor, Tensor]:
+        rewards = run(model, partial(way, model), len(load.rows), load).cpu()
+        gradient = torch.cat([p.grad.float().flatten().cpu() for p in model.parameters() if p.grad is not None])
+        model.zero_grad()
+        return rewards, gradient
+
+    truth = both(exact, whole)
+    off = {}
+    for name, way in (("packed", ours), ("whole rows", whole)):
+        found = both(rounded, way)
+        for what, one, other in zip(("rewards", "gradients"), found, truth, strict=True):
+            assert one.isfinite().all(), (name, what)
+            off[f"{what}, {name}"] = float((one - other).norm() / other.norm())
+    return off
+
+
+def everything(device: str, config: MiniCPMOConfig, size: int) -> None:
+    """Print all tables. Arguments other than the published ones are for trying the script where there is no GPU."""
+    off = rounding(device)
+    print("distance from fp32, as a share: " + "; ".join(f"{what} {share:.4f}" for what, share in off.items()))
+    assert off["gradients, packed"] <= 1.1 * off["gradients, whole rows"], off
+    peak = matrix_rate(device, size)
+    print(f"a product of matrices of {size:,}: {peak / 1e12:,.1f} TFLOP/s\n")
+    model = new_model(config, device, torch.bfloat16)
+    lm_head = new_lm_head(model)
+    print("| load | way | s | a second | tokens that differ, a second | share of peak | peak GiB |")
+    print("|---|---|--:|--:|--:|--:|--:|")
+    ratios: dict[str, float | None] = {}
+    for load in loads(model):
+        ratios |= measure(model, lm_head, load, peak)
+    print(last_line(ratios))
 
 
 def main() -> None:
     torch.set_num_threads(1)
     if not torch.cuda.is_available():
         print("no CUDA device: not measured")
+        print(last_line({}))
         return
-    device = torch.device("cuda")
-    print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, bfloat16\n")
-    tokenizer = ChatTokenizer(train_tokenizer(WORDS * 20))
-    tiny, middle = tiny_config(tokenizer.vocab_size), middle_config()
-    for name, config, load in (("tiny", tiny, Load(16, 512)), ("middle", middle, Load(4, 1_024))):
-        model = new_model(config, tokenizer, device)
-        numbers = sum(parameter.numel() for parameter in model.parameters())
-        off = largest_difference(model)
-        print(f"{name}: {numbers:,} parameters; rewards differ from fp32 on the CPU by at most {off:.4f}\n")
-        print("| what | ours, 1000 tokens/s | reference | ratio | ours, peak GiB | reference |")
-        print("|---|--:|--:|--:|--:|--:|", *speeds(model, load), sep="\n", end="\n\n")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, bfloat16\n")
+    everything("cuda", published_config(), 8_192)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ way once before, to fill caches; comparing what the ways give does that. CPU tim
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -44,3 +45,8 @@ def table_row(what: str, ours: Times, reference: Times) -> str:
     """One line of a Markdown table: a ratio above 1 says how many times faster ours is."""
     ratios = f"{reference.cpu / ours.cpu:.1f} | {reference.wall / ours.wall:.1f}"
     return f"| {what} | {ours.cpu:.4f} | {reference.cpu:.4f} | {ratios} |"
+
+
+def last_line(ratios: Mapping[str, float | None]) -> str:
+    """One JSON object: what a script prints last, so that other programs can read it. None: not measured."""
+    return json.dumps({name: None if ratio is None else round(ratio, 3) for name, ratio in ratios.items()})

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from perf.rounds import interleaved, table_head, table_row
+from perf.rounds import interleaved, last_line, table_head, table_row
 
 from omnireward.metrics import TieCalibration, calibrate_ties
 
@@ -41,6 +41,7 @@ def try_each(margins: npt.NDArray[np.float64], preferences: list[str]) -> TieCal
 
 
 def main() -> None:
+    ratios: dict[str, float | None] = {}
     print(table_head())
     for count, rounds in ROUNDS.items():
         margins, preferences = made_up(count)
@@ -51,6 +52,8 @@ def main() -> None:
         }
         times = interleaved(ways, rounds)
         print(table_row(f"tie threshold of {count:,} samples", times["ours"], times["reference"]))
+        ratios[f"{count}_samples"] = times["reference"].cpu / times["ours"].cpu
+    print(last_line(ratios))
 
 
 if __name__ == "__main__":
