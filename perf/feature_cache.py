@@ -58,6 +58,17 @@ class Here(Decoder):
         return decode(media, self.options)
 
 
+def decode_here(model: RewardModel, frames: int) -> None:
+    """Give a model such a decoder. What a decoder of one's own does is not known, so nothing would be kept on disk.
+
+    What this one does is known: its options decide it. So the model's settings are told here.
+    """
+    backbone, here = backbone_of(model), Here(DecodeOptions(frames=frames))
+    backbone.decode = here
+    told = f"decoded in this process: {here.options}, {backbone.preprocessing}, {backbone.config}"
+    backbone.settings = lambda: told  # type: ignore[method-assign]
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """Pairs that an epoch trains on, and how many frames of a clip are seen."""
@@ -231,7 +242,7 @@ def main() -> None:
     found = cases()
     with TemporaryDirectory() as folder:
         for case in found:
-            backbone_of(model).decode = Here(DecodeOptions(frames=case.frames))
+            decode_here(model, case.frames)
             times = measured(model, case, Path(folder))
             for way in list(times)[1:]:
                 row = ", for each row" if way == "for each row" else ""
@@ -244,7 +255,7 @@ def main() -> None:
             ("16 pictures in 8 pairs", "miss", _apart(pictures)),
             ("10 frames of a clip", "miss_tv2t", found[0].pairs),
         ):
-            backbone_of(model).decode = Here(DecodeOptions(frames=10))
+            decode_here(model, 10)
             times = miss(model, Path(folder), pairs)
             print(table_row(f"{what}: a miss", times["filling"], times["plain"]), flush=True)
             ratios[name] = times["plain"].cpu / times["filling"].cpu

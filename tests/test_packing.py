@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnireward.packing import Ints, Node, Plan, cut, plan, row_keys, tree
+from omnireward.packing import Node, Plan, cut, plan, row_keys, tree
+from omnireward.tiling import MOST_KEYS, Ints
 
 # Few different tokens and short rows: much is shared at many depths, rows repeat and begin one another.
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=9)
@@ -106,9 +107,11 @@ def test_last_tiles_see_whole_rows(rows: list[list[int]], shortest: int) -> None
     tokens = [rows[r][c] for r, c in zip(made.rows.tolist(), made.columns.tolist(), strict=True)]
     found: list[tuple[int, list[int]]] = []
     for tile in made.last_tiles:
-        for i in range(len(tile.queries)):
-            mask = torch.ones(tile.keys.shape[1], dtype=torch.bool) if tile.mask is None else tile.mask[i, 0, 0]
-            found.append((int(tile.queries[i, 0]), [tokens[int(k)] for k in tile.keys[i][mask]]))
+        count, queries = tile.queries.shape
+        for i in range(count):
+            for q in range(queries):
+                keys = tile.keys[i] if tile.mask is None else tile.keys[i][tile.mask[i, 0, q]]
+                found.append((int(tile.queries[i, q]), [tokens[int(k)] for k in keys]))
     assert [found[at] for at in made.last_order.tolist()] == list(enumerate(rows))
 
 
@@ -162,7 +165,7 @@ def test_keys_tell_media_apart_by_digest_and_place() -> None:
 
 @given(ROWS, st.integers(1, 40))
 def test_passes_hold_all_rows_in_order_and_no_more_tokens_than_are_allowed(rows: list[list[int]], budget: int) -> None:
-    """Brute force: tokens of a pass are its rows' prefixes, each counted once where the row before has it too."""
+    """Brute force: a row's tokens that the row before does not begin with, but one at least for what it sees."""
     keys = _keys(rows)
     passes = cut(keys, budget)
     assert [i for each in passes for i in each] == list(range(len(rows)))
@@ -171,7 +174,7 @@ def test_passes_hold_all_rows_in_order_and_no_more_tokens_than_are_allowed(rows:
         before: list[int] = []
         total = 0
         for i in some:
-            total += sum(rows[i][: n + 1] != before[: n + 1] for n in range(len(rows[i])))
+            total += max(1, sum(rows[i][: n + 1] != before[: n + 1] for n in range(len(rows[i]))))
             before = rows[i]
         return total
 
@@ -183,3 +186,34 @@ def test_passes_hold_all_rows_in_order_and_no_more_tokens_than_are_allowed(rows:
 
 def test_no_rows_need_no_pass() -> None:
     assert cut([], 10) == []
+
+
+@pytest.mark.parametrize(("prompt", "count", "response"), [(4_000, 200, 20), (2_000, 60, 100), (1_280, 2, 128)])
+def test_what_attention_gathers_grows_with_the_tokens_not_with_the_prompt_for_each_row(
+    prompt: int, count: int, response: int
+) -> None:
+    """A bundle has own keys of a fifth of its ancestors' or more (the waste), so at most six keys for each token."""
+    shared = np.zeros(prompt, np.int64)
+    made = plan([np.concatenate([shared, np.full(response, n + 1)]) for n in range(count)])
+    assert len(made.rows) == prompt + count * response
+    for tiles in (made.tiles, made.last_tiles):
+        assert sum(tile.keys.numel() for tile in tiles) <= 6 * 1.2 * len(made.rows)
+        assert all(tile.keys.numel() <= MOST_KEYS for tile in tiles)
+
+
+def test_rows_that_each_begin_the_next_one_nest_as_deep_as_they_like() -> None:
+    """As rewards after each word of an answer do; deeper than Python's stack."""
+    whole = np.arange(3_000)
+    made = plan([whole[: n + 1] for n in range(0, 3_000, 2)], shortest=1)
+    assert len(made.rows) == 2_999 + 1_499  # each row keeps one token of its own, also where the next one has it too
+
+
+def test_equal_rows_and_rows_that_see_much_count_for_a_pass() -> None:
+    """By hand: the first of the rows of 640 tokens counts 640, each further one 640 / 64."""
+    assert cut([np.zeros(640, np.int64)] * 30, budget=700) == [
+        range(0, 7),
+        range(7, 14),
+        range(14, 21),
+        range(21, 28),
+        range(28, 30),
+    ]

@@ -117,6 +117,21 @@ def test_many_rows_are_spread_over_passes_by_their_tokens(model: RewardModel, mo
     assert rows == [5, 5, 2]
 
 
+@pytest.mark.parametrize("packing", [True, False])
+def test_equal_rows_get_equal_rewards_to_the_last_bit_wherever_they_stand(
+    model: RewardModel, monkeypatch: pytest.MonkeyPatch, packing: bool
+) -> None:
+    """Also in different passes: a margin of 1e-8 has a winner where 0 has none."""
+    model.packing = packing
+    monkeypatch.setattr("omnireward.reward_model.TOKENS_PER_PASS", 60)
+    prompt = (Turn("user", (_picture(1), Text("Write."))),)
+    answers = [(Text(word),) for word in ("tea", "rain and rain", "tea", "a long answer about bread", "tea", "rain")]
+    rewards = model.candidate_rewards(prompt, [*answers, *answers[::-1]]).tolist()
+    assert rewards[0] == rewards[2] == rewards[4]
+    assert rewards == [*rewards[:6], *rewards[5::-1]]
+    assert len(set(rewards)) == 4
+
+
 def test_pictures_of_one_size_are_not_taken_for_shared(model: RewardModel) -> None:
     """Their placeholders are equal token ids."""
     same, other = (model.encode(_pictures(1, b), "b") for b in (1, 2))
@@ -417,6 +432,7 @@ def test_what_is_no_checkpoint_says_what_is_there(tmp_path: Path) -> None:
 
 
 def test_towers_freeze_by_name(model: RewardModel) -> None:
+    model.requires_grad_(True)
     before = model.towers_frozen
     model.freeze(["vision"])
     half = model.towers_frozen
@@ -426,12 +442,14 @@ def test_towers_freeze_by_name(model: RewardModel) -> None:
 
 
 def test_an_unknown_tower_freezes_nothing(model: RewardModel) -> None:
+    model.requires_grad_(True)
     with pytest.raises(UnknownNameError, match=r"unknown tower 'visoin'. Did you mean vision\? Known: audio, vision"):
         model.freeze(["audio", "visoin"])
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_features_are_kept_while_towers_are_frozen_only(model: RewardModel) -> None:
+    model.requires_grad_(True)
     model.rewards([_pictures(1, 2)])
     assert len(model.features) == 0
     model.freeze(["vision", "audio"])
@@ -461,7 +479,7 @@ def test_a_medium_that_two_rows_show_is_encoded_once(model: RewardModel, monkeyp
 def test_what_the_cache_drops_between_encoding_and_scoring_is_still_scored(model: RewardModel) -> None:
     """A training step encodes all of its batches before it scores the first, so others may push a medium out."""
     expected = model.rewards([_pictures(1, 2), _pictures(3, 4)])
-    model.freeze(["vision", "audio"])
+    model.features.clear()
     model.rewards([_pictures(1, 2)])
     early = [model.encode(_pictures(1, 2), side) for side in ("a", "b")]
     assert all(medium.inputs is None for one in early for medium in one.media)
@@ -486,3 +504,23 @@ def test_a_conversation_that_the_model_cannot_read_is_an_error(model: RewardMode
     assert model.rewards([replace(_texts(), prompt=prompt)]).isfinite().all()
     with pytest.raises(PromptError):
         model.rewards([replace(_texts(criterion="short"), prompt=prompt)])
+
+
+def test_a_loaded_model_scores_a_medium_twice_and_decodes_it_once(
+    model: RewardModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a word about freezing; a model in training thaws first."""
+    assert model.towers_frozen
+    decoded: list[Media] = []
+    prepare = model.backbone.prepare
+
+    def counting(medium: Media) -> Prepared:
+        decoded.append(medium)
+        return prepare(medium)
+
+    monkeypatch.setattr(model.backbone, "prepare", counting)
+    first, second = (model.rewards([_pictures(1, 2)]) for _ in range(2))
+    assert torch.equal(first, second)
+    assert len(decoded) == 2
+    assert any(parameter.requires_grad for parameter in model.parameters())
+    assert not model.requires_grad_(True).towers_frozen

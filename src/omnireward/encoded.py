@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from omnireward.backbones import Prepared, Row
-from omnireward.packing import Ints, row_keys
+from omnireward.packing import row_keys
+from omnireward.tiling import Ints
 
 
 @dataclass(frozen=True, slots=True)

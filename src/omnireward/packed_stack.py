@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from omnireward.packing import Plan, Tile
+from omnireward.packing import Plan
+from omnireward.tiling import Tile
 
 
 def last_states(decoder: nn.Module, embeds: Tensor, rotary: tuple[Tensor, Tensor], plan: Plan) -> Tensor:
@@ -78,10 +79,12 @@ def _attend(
             each[places].transpose(1, 2)
             for each, places in ((queries, tile.queries), (keys, tile.keys), (values, tile.keys))
         )
-        if repeats > 1:
+        # On a GPU, the kernels that take a mask don't let heads share keys.
+        shared = repeats > 1 and (tile.mask is None or not q.is_cuda)
+        if repeats > 1 and not shared:
             k, v = k.repeat_interleave(repeats, dim=1), v.repeat_interleave(repeats, dim=1)
         seen = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=tile.mask, is_causal=tile.mask is None, scale=scale
+            q, k, v, attn_mask=tile.mask, is_causal=tile.mask is None, scale=scale, enable_gqa=shared
         ).transpose(1, 2)
         outputs.append(seen.flatten(0, 1))
     return torch.cat(outputs)[order]

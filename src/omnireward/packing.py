@@ -6,24 +6,24 @@ row gets the state that it would get alone: the criterion, the prompt and its me
 Positions are those of the whole row, so they restart after what is shared.
 
 The plan is indices only. All nodes lie behind one another in one sequence; what works token by token (projections,
-MLPs, norms) runs on it without padding. Attention runs in tiles: nodes of like size side by side.
+MLPs, norms) runs on it without padding. Attention runs in tiles (see tiling).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-SHORTEST_SHARED = 8  # tokens: sharing fewer costs more in additional tiles than it saves
-WASTE = 0.2  # of a tile's area that may be padding
+from omnireward.tiling import Asking, Ints, Tile, tiles
 
-Ints = npt.NDArray[np.int64]
+SHORTEST_SHARED = 8  # tokens: sharing fewer costs more in additional tiles than it saves
+WASTE = 0.2  # of a bundle's and of a tile's area (see tiling) that may be computed for nobody
+SEEN_PER_TOKEN = 64  # what a row sees is gathered for it: so many of its keys weigh as much as a token of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +34,6 @@ class Node:
     start: int
     stop: int
     parent: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """Nodes whose attention is computed together, padded to the largest.
-
-    Attributes:
-        queries: (nodes, longest) int64, places in the sequence; padding repeats place 0.
-        keys: (nodes, longest with ancestors) int64, likewise.
-        mask: (nodes, 1, queries, keys) bool, true where a query sees a key; None where plain causal attention is right.
-    """
-
-    queries: Tensor
-    keys: Tensor
-    mask: Tensor | None
-
-    def to(self, device: torch.device) -> Tile:
-        """The same on another device."""
-        mask = None if self.mask is None else self.mask.to(device)
-        return Tile(self.queries.to(device), self.keys.to(device), mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,23 +147,21 @@ def tree(keys: Sequence[Ints], shortest: int = SHORTEST_SHARED) -> list[Node]:
     alike = [_alike(keys[one], keys[other]) for one, other in pairwise(order)]
     nodes: list[Node] = []
 
-    def grow(low: int, high: int, depth: int, parent: int | None) -> None:
-        """Nodes for the sorted rows low to high (both included), which share `depth` tokens."""
+    # Runs of sorted rows, first and last, that share so many tokens, below a node. A stack, because rows that each
+    # begin the next one nest as deep as there are rows.
+    runs: list[tuple[int, int, int, int | None]] = [(0, len(keys) - 1, 0, None)] if keys else []
+    while runs:
+        low, high, depth, parent = runs.pop()
         if low == high:
             nodes.append(Node(order[low], depth, len(keys[order[low]]), parent))
-            return
+            continue
         shared = min(alike[low:high])
         if shared - depth >= shortest:
             nodes.append(Node(order[low], depth, shared, parent))
             depth, parent = shared, len(nodes) - 1
-        first = low
-        for i in range(low, high + 1):
-            if i == high or alike[i] - depth < shortest:
-                grow(first, i, depth, parent)
-                first = i + 1
-
-    if keys:
-        grow(0, len(keys) - 1, 0, None)
+        ends = [i for i in range(low, high) if alike[i] - depth < shortest]
+        starts = [low, *(end + 1 for end in ends)]
+        runs += [(first, last, depth, parent) for first, last in zip(starts, [*ends, high], strict=True)][::-1]
     return nodes
 
 
@@ -200,14 +178,18 @@ def plan(keys: Sequence[Ints], shortest: int = SHORTEST_SHARED, waste: float = W
         end += len(own)
     leaves = {node.row: number for number, node in enumerate(nodes) if node.stop == len(keys[node.row])}
     ends = [leaves[row] for row in range(len(keys))]
-    tiles, order = _tiles(places, seen, waste)
-    last_tiles, last_order = _tiles([np.array([row]) for row in range(len(keys))], [seen[end] for end in ends], waste)
+    before = [np.empty(0, np.int64) if node.parent is None else seen[node.parent] for node in nodes]
+    parents = [-1 if node.parent is None else node.parent for node in nodes]
+    asking = [Asking(*each) for each in zip(parents, places, before, places, strict=True)]
+    all_tiles, order = tiles(asking, waste)
+    last = [replace(asking[end], queries=np.array([row])) for row, end in enumerate(ends)]
+    last_tiles, last_order = tiles(last, waste)
     return Plan(
         starts=torch.from_numpy(np.cumsum([0, *(len(key) for key in keys)])),
         rows=torch.from_numpy(np.repeat([node.row for node in nodes], [node.stop - node.start for node in nodes])),
         columns=torch.from_numpy(np.concatenate([np.arange(node.start, node.stop) for node in nodes])),
         last=torch.from_numpy(np.array([places[end][-1] for end in ends])),
-        tiles=tiles,
+        tiles=all_tiles,
         order=order,
         last_tiles=last_tiles,
         last_order=last_order,
@@ -225,12 +207,23 @@ def cut(keys: Sequence[Ints], budget: int) -> list[range]:
     ranges: list[range] = []
     start, tokens = 0, 0
     for i, key in enumerate(keys):
-        added = len(key) - (in_common(keys[i - 1], key) if i > start else 0)
+        added = weight(key, keys[i - 1] if i > start else None)
         if i > start and tokens + added > budget:
             ranges.append(range(start, i))
             start, tokens, added = i, 0, len(key)
         tokens += added
     return [*ranges, range(start, len(keys))] if keys else []
+
+
+def weight(key: Ints, before: Ints | None) -> int:
+    """Tokens that a row adds to a pass behind another row: those that the other lacks, or more for what it sees.
+
+    >>> weight(np.arange(10), np.arange(7)), weight(np.arange(640), np.arange(640)), weight(np.arange(10), None)
+    (3, 10, 10)
+    """
+    if before is None:
+        return len(key)
+    return max(len(key) - in_common(before, key), -(-len(key) // SEEN_PER_TOKEN))
 
 
 def in_common(one: Ints, other: Ints) -> int:
@@ -243,46 +236,3 @@ def in_common(one: Ints, other: Ints) -> int:
 def _alike(one: Ints, other: Ints) -> int:
     """How many tokens two rows share; fewer than either has, so that each keeps one of its own."""
     return min(in_common(one, other), len(one) - 1, len(other) - 1)
-
-
-def _tiles(queries: Sequence[Ints], keys: Sequence[Ints], waste: float) -> tuple[tuple[Tile, ...], Tensor]:
-    """Tiles, and where in their outputs, padding included, each query's is. Together the queries count from 0."""
-    groups: list[list[int]] = []
-    size: list[tuple[int, int, int]] = []  # of each group: most queries, most keys, area without padding
-    for i in sorted(range(len(queries)), key=lambda i: (len(queries[i]), len(keys[i]))):
-        q, k = len(queries[i]), len(keys[i])
-        for g in range(len(groups) - 1, max(len(groups) - 4, -1), -1):
-            most_q, most_k, area = size[g]
-            most_q, most_k, area = max(most_q, q), max(most_k, k), area + q * k
-            if most_q * most_k * (len(groups[g]) + 1) <= (1 + waste) * area:
-                groups[g].append(i)
-                size[g] = most_q, most_k, area
-                break
-        else:
-            groups.append([i])
-            size.append((q, k, q * k))
-    made = [_tile([queries[i] for i in group], [keys[i] for i in group]) for group in groups]
-    order = np.empty(sum(len(query) for query in queries), np.int64)
-    start = 0
-    for group, tile in zip(groups, made, strict=True):
-        for i in group:
-            order[queries[i]] = np.arange(start, start + len(queries[i]))
-            start += tile.queries.shape[1]
-    return tuple(made), torch.from_numpy(order)
-
-
-def _tile(queries: Sequence[Ints], keys: Sequence[Ints]) -> Tile:
-    lengths = np.array([len(each) for each in queries]), np.array([len(each) for each in keys])
-    longest_q, longest_k = int(lengths[0].max()), int(lengths[1].max())
-    padded_q = np.zeros((len(queries), longest_q), np.int64)
-    padded_k = np.zeros((len(queries), longest_k), np.int64)
-    for i, (query, key) in enumerate(zip(queries, keys, strict=True)):
-        padded_q[i, : len(query)] = query
-        padded_k[i, : len(key)] = key
-    whole = bool((lengths[0] == longest_q).all() and (lengths[1] == longest_k).all())
-    if whole and longest_q == longest_k:
-        return Tile(torch.from_numpy(padded_q), torch.from_numpy(padded_k), None)
-    # A node's queries are the last of its keys. Padded queries see what the last one does: a row of nothing is NaN.
-    place = (lengths[1] - lengths[0])[:, None] + np.minimum(np.arange(longest_q), lengths[0][:, None] - 1)
-    mask = np.arange(longest_k) <= place[:, :, None]
-    return Tile(torch.from_numpy(padded_q), torch.from_numpy(padded_k), torch.from_numpy(mask[:, None]))

@@ -159,19 +159,28 @@ class RewardModel(nn.Module):
         kept = {digest: embeddings for one in encoded for digest, embeddings in one.kept.items()}
         for digest, prepared in wanted.items():
             if digest not in kept:
-                entry = self.features.obtain(digest, partial(self._encoded_alone, prepared))
+                entry = self._kept_or_encoded(digest, partial(self._encoded_alone, prepared))
                 kept[digest] = cast(Tensor, entry.embeddings)
         return {digest: kept[digest].to(self.head.weight.device) for digest in wanted}
 
     def _settled(self) -> bool:
         """Whether the towers are frozen. Tells the caches what they are now: after a change, the caches are empty."""
+        inputs, embeddings = self._made_so()
+        frozen = inputs[0]
+        self.decoded.fit(inputs, lambda: None if frozen else self._space(inputs_space))  # else they are read once
+        self.features.fit(embeddings, lambda: self._space(self._embeddings_space) if frozen else None)
+        return frozen
+
+    def _made_so(self) -> tuple[tuple[bool, str | None, FeatureStore | None], tuple[object, ...]]:
+        """All that decides what the caches hold, now: inputs of towers, and embeddings."""
         tensors = tuple(tower_tensors(self.backbone, self._tower_prefixes))
         frozen = not any(tensor.requires_grad for tensor in tensors)
         inputs = (frozen, self.backbone.settings(), self.store)
-        self.decoded.fit(inputs, lambda: None if frozen else self._space(inputs_space))  # else they are read once
-        embeddings = (*inputs, self.tower_dtype, stamp(tensors)) if frozen else inputs
-        self.features.fit(embeddings, lambda: self._space(self._embeddings_space) if frozen else None)
-        return frozen
+        return inputs, (*inputs, self.tower_dtype, stamp(tensors)) if frozen else inputs
+
+    def _kept_or_encoded(self, digest: str, make: Callable[[], Entry]) -> Entry:
+        """Embeddings. Not kept where weights or precision change meanwhile."""
+        return self.features.obtain(digest, make, lambda: self._made_so()[1])
 
     def _space(self, name_of: Callable[[Backbone], str | None]) -> Space | None:
         """A space of the store, if there is one and the space can be named."""
@@ -184,10 +193,11 @@ class RewardModel(nn.Module):
     def _found(self, medium: Media, digest: str, frozen: bool) -> Entry:
         """What is kept of a medium, or made now: embeddings of frozen towers, inputs of others."""
         if frozen and not _with_others():
-            return self.features.obtain(digest, lambda: self._encoded_alone(self._prepared(medium, digest)))
+            return self._kept_or_encoded(digest, lambda: self._encoded_alone(self._prepared(medium, digest)))
         # Several processes may share the weights of a tower, so they call it in the forward pass, all alike.
         kept = self.features.get(digest) if frozen else None
-        return kept or self.decoded.obtain(digest, lambda: Entry(self._prepared(medium, digest)))
+        prepare = partial(self._prepared, medium, digest)
+        return kept or self.decoded.obtain(digest, lambda: Entry(prepare()), lambda: self._made_so()[0])
 
     def _prepared(self, medium: Media, digest: str) -> Prepared:
         """A medium decoded and cut. A file that changes meanwhile is refused: it would be kept under a wrong name."""
@@ -210,17 +220,24 @@ class RewardModel(nn.Module):
     def remember(self, digest: str, prepared: Prepared) -> None:
         """Encode a medium now and keep its embeddings; the towers must be frozen."""
         self._settled()
-        self.features.put(digest, self._encoded_alone(prepared))
+        self._kept_or_encoded(digest, partial(self._encoded_alone, prepared))
 
     @torch.no_grad()
     def score(self, encoded: Sequence[Encoded]) -> Tensor:
         """Rewards of rows, for whoever trains nothing: (rows,) float32, on the CPU.
 
-        Rows of one prompt should stand together. Many rows are spread over passes by their tokens.
+        Rows of one prompt should stand together. Many rows are spread over passes by their tokens. Equal rows are
+        computed once: two rows of a batch can differ in the last bits, and a margin of 1e-8 has a winner where 0 has
+        none.
         """
         self.eval()
-        passes = cut(keys_of(encoded), TOKENS_PER_PASS)
-        return torch.cat([torch.empty(0), *(self([encoded[i] for i in rows]).cpu() for rows in passes)])
+        keys = keys_of(encoded)
+        number: dict[bytes, int] = {}  # of each distinct row
+        which = [number.setdefault(key.tobytes(), len(number)) for key in keys]
+        first = [which.index(i) for i in range(len(number))]
+        passes = cut([keys[i] for i in first], TOKENS_PER_PASS)
+        found = [self([encoded[first[i]] for i in rows]).cpu() for rows in passes]
+        return torch.cat([torch.empty(0), *found])[which]
 
     def rewards(self, comparisons: Sequence[Comparison], batch_size: int = 16) -> Tensor:
         """Rewards of both responses: (comparisons, 2) float32. Raises MediaError, PromptError."""
@@ -254,7 +271,9 @@ class RewardModel(nn.Module):
 
     @classmethod
     def load(cls, folder: Path, layout: Layout | None = None, head_dropout: float = 0.0) -> RewardModel:
-        """Read a checkpoint, ours or one in the published layout.
+        """Read a checkpoint, ours or one in the published layout. Its towers are frozen, so that features are kept.
+
+        To train them on, thaw them: `model.requires_grad_(True)`.
 
         Args:
             folder: holds config.json, weights, tokenizer.json and value_head.safetensors.
@@ -274,6 +293,7 @@ class RewardModel(nn.Module):
             )
         model = cls(backbone, family, recorded, head_dropout)
         model.head.load_state_dict(read_head(folder, backbone.hidden_size))
+        model.freeze(model.towers)
         model.store = default_store()
         return model
 

@@ -211,6 +211,22 @@ def test_resuming_is_bit_identical_with_media_across_an_epoch(tmp_path: Path, pl
     assert _log(resumed.out) == _log(straight.out)
 
 
+def test_what_teaching_freezes_is_trained_unless_the_config_freezes_it(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed run is not taught, and must have the same parameters to train."""
+
+    def teach(model: RewardModel, *_: object) -> None:
+        model.freeze(model.towers)
+
+    monkeypatch.setattr(bradley_terry, "teach", teach)
+    straight = replace(config, steps=6, epochs=9.0, batch_size=1, save_every=3, teach_towers=1, freeze=("audio",))
+    bradley_terry.train(straight)
+    resumed = _stopped_at_3(straight, config.out.with_name("resumed"))
+    bradley_terry.train(resumed)
+    assert _weights(resumed.out) == _weights(straight.out)
+
+
 def test_there_must_be_something_to_resume(config: TrainConfig) -> None:
     (config.out / "checkpoint-3").mkdir(parents=True)  # begun, not finished
     with pytest.raises(RecipeError, match=r"nothing to resume in .*train anew into another --out"):

@@ -50,26 +50,17 @@ class RewardJudge:
         coming = self._expected.pop(tuple(comparisons), None) or self._begin(comparisons)
         judgements: list[Judgement | None] = []
         encoded: list[Encoded] = []
-        places: list[tuple[int, int]] = []  # of the two responses among the encoded
         for comparison in comparisons:
             try:
                 pair = [coming.encoded(comparison, side) for side in SIDES]
             except (MediaError, PromptError) as error:
                 judgements.append(Judgement(None, error=f"{type(error).__name__}: {error}"))
             else:
-                first = len(encoded)
-                # Equal responses are scored once: two rows of a batch can differ in the last bits, and a margin of
-                # 1e-7 has a winner where 0 has none.
-                encoded += pair[:1] if _equal(*pair) else pair
-                places.append((first, len(encoded) - 1))
+                encoded += pair
                 judgements.append(None)
         rewards = self.model.score(encoded).tolist()
-        scored = iter([_judgement(rewards[a], rewards[b]) for a, b in places])
+        scored = iter([_judgement(a, b) for a, b in zip(rewards[::2], rewards[1::2], strict=True)])
         return [judgement or next(scored) for judgement in judgements]
-
-
-def _equal(a: Encoded, b: Encoded) -> bool:
-    return a.digests == b.digests and a.row.ids.tolist() == b.row.ids.tolist()
 
 
 def _judgement(a: float, b: float) -> Judgement:

@@ -7,7 +7,8 @@ from typing import Any
 
 from omnireward.ahead import Response
 from omnireward.encoded import Encoded, keys_of
-from omnireward.packing import Ints, in_common
+from omnireward.packing import weight
+from omnireward.tiling import Ints
 
 
 def in_passes(
@@ -43,6 +44,6 @@ def _added(fresh: Sequence[Response], number: dict[Response, int], keys: Mapping
     before = next(reversed(number), None)
     total = 0
     for row in fresh:
-        total += len(keys[row]) - (in_common(keys[before], keys[row]) if before is not None else 0)
+        total += weight(keys[row], None if before is None else keys[before])
         before = row
     return total
