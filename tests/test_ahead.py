@@ -151,6 +151,32 @@ def test_close_stops_half_way_and_leaves_no_thread(
     encoder.close()
 
 
+def test_a_medium_that_is_begun_during_a_close_is_stopped_too(
+    model: RewardModel, encoder: Ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its thread was between two media when the decoder was closed: the first close does not reach it."""
+    begun, closed = threading.Event(), threading.Event()
+    closes: list[None] = []
+
+    def decode_for_ever(media: Media) -> None:
+        begun.set()
+        closed.wait(20)
+        raise MediaError("the decoder was closed")
+
+    def close() -> None:
+        closes.append(None)
+        if len(closes) == 2:
+            closed.set()
+
+    monkeypatch.setattr(model.backbone, "prepare", decode_for_ever)
+    monkeypatch.setattr(model.backbone, "close", close)
+    encoder.begin([(_ask(_picture(210), BROKEN), "a")])
+    assert begun.wait(20)
+    encoder.close()
+    assert closed.is_set()
+    assert not _encoding_threads()
+
+
 def test_a_medium_that_hangs_does_not_hold_up_the_end(model: RewardModel, encoder: Ahead) -> None:
     """The decoder's process is stopped, and its limit of two minutes would be longer than this test waits."""
     decoder = cast(MiniCPMO, model.backbone).decode

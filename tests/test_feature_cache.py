@@ -14,7 +14,7 @@ import torch
 from tests.feature_entries import SPACE, same
 
 from omnireward.backbones import Prepared
-from omnireward.errors import UnreadableMediaError
+from omnireward.errors import OmniRewardError, PromptError, UnreadableMediaError
 from omnireward.feature_cache import FeatureCache
 from omnireward.feature_shards import Entry
 from omnireward.feature_store import FeatureStore
@@ -149,29 +149,39 @@ def test_different_media_are_made_at_the_same_time() -> None:
     assert [entry.tensors[0][0, 0].item() for entry in found] == [1.0, 2.0]
 
 
-def test_a_failure_reaches_all_who_wait_and_is_not_kept() -> None:
+@pytest.mark.parametrize("fault", [UnreadableMediaError, PromptError])
+def test_who_waits_for_a_medium_that_fails_gets_an_error_of_its_own(fault: type[OmniRewardError]) -> None:
+    """Two files of the same bytes: each error names its own. Nothing is kept, and one that succeeds is given."""
     cache = FeatureCache()
     asked, waiting = threading.Event(), threading.Event()
 
     def fail() -> Entry:
         asked.set()
-        waiting.wait(30)
-        raise UnreadableMediaError("broken")
+        assert waiting.wait(30)
+        raise fault("first.png")
 
-    def never() -> Entry:
-        raise AssertionError("made twice")
+    def fail_too() -> Entry:
+        raise fault("second.png")
 
-    def second() -> Entry:
+    def other(make: Callable[[], Entry]) -> Entry:
         assert asked.wait(30)
         threading.Timer(0.05, waiting.set).start()
-        return cache.obtain("x", never)
+        return cache.obtain("x", make)
 
-    with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(cache.obtain, "x", fail), pool.submit(second)]
-        for future in futures:
-            with pytest.raises(UnreadableMediaError, match="broken"):
-                future.result(30)
-    assert len(cache) == 0
+    for make in (fail_too, lambda: Entry(PREPARED, _embeddings(1.0))):
+        asked.clear()
+        waiting.clear()
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.submit(cache.obtain, "x", fail), pool.submit(other, make)
+            with pytest.raises(fault, match="first"):
+                first.result(30)
+            if make is fail_too:
+                with pytest.raises(fault, match="second"):
+                    second.result(30)
+                assert len(cache) == 0
+            else:
+                assert torch.equal(second.result(30).tensors[0], _embeddings(1.0))
+    cache.clear()
     assert torch.equal(cache.obtain("x", lambda: Entry(PREPARED, _embeddings(2.0))).tensors[0], _embeddings(2.0))
 
 
@@ -188,6 +198,25 @@ def test_what_was_begun_before_a_change_is_given_but_not_kept(tmp_path: Path) ->
     assert torch.equal(cache.obtain("x", make).tensors[0], _embeddings(1.0))
     assert cache.get("x") is None
     assert store.space("b" * 64).get("x") is None
+    assert store.space(SPACE).get("x") is not None
+
+
+def test_what_was_made_while_the_way_changed_is_given_but_not_kept(tmp_path: Path) -> None:
+    """Nobody has told the cache yet. It may have been made in the old way, in the new one, or in some of both."""
+    store, way = FeatureStore(tmp_path, 10**9), ["old"]
+    cache = FeatureCache()
+    cache.fit("old", lambda: store.space(SPACE))
+
+    def make() -> Entry:
+        way[0] = "new"
+        return Entry(PREPARED, _embeddings(1.0))
+
+    assert torch.equal(cache.obtain("x", make, lambda: way[0]).tensors[0], _embeddings(1.0))
+    assert cache.get("x") is None
+    assert store.space(SPACE).get("x") is None
+    way[0] = "old"
+    cache.obtain("x", lambda: Entry(PREPARED, _embeddings(2.0)), lambda: way[0])
+    assert cache.get("x") is not None
     assert store.space(SPACE).get("x") is not None
 
 

@@ -69,6 +69,7 @@ def opened(saved: Path, tmp_path: Path, decoder: Decoder) -> Callable[..., Rewar
         cast(MiniCPMO, model.backbone).decode = decoder
         if disk:
             model.store = FeatureStore(tmp_path / "features", 10**9)
+        model.requires_grad_(True)
         if frozen:
             model.freeze(TOWERS)
         return model
@@ -218,6 +219,31 @@ def test_changing_the_precision_forgets_the_other(opened: Callable[..., RewardMo
     model.tower_dtype = torch.bfloat16
     assert len(model.encode(_pictures(3, 3), "a").kept) == 1
     assert len(model.features) == 1
+
+
+@pytest.mark.parametrize("change", ["precision", "weights"])
+def test_what_changes_while_a_medium_is_encoded_keeps_it_out(
+    opened: Callable[..., RewardModel], monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """Or it would lie under the name of the precision and the weights that were there when it began."""
+    model = opened()
+    prepare = model.backbone.prepare
+
+    def meanwhile(medium: Media) -> Prepared:
+        if change == "precision":
+            model.tower_dtype = torch.bfloat16
+        else:
+            with torch.no_grad():
+                next(cast(MiniCPMO, model.backbone).vpm.parameters()).mul_(1.5)
+        return prepare(medium)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model.backbone, "prepare", meanwhile)
+        assert len(model.encode(_pictures(1, 2), "a").kept) == 1
+    assert len(model.features) == 0
+    _flushed(model)
+    fresh, alone = opened(), opened(disk=False)
+    assert torch.equal(fresh.rewards([_pictures(1, 2)]), alone.rewards([_pictures(1, 2)]))
 
 
 def test_several_processes_encode_in_the_forward_pass(

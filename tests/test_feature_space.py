@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -114,7 +118,7 @@ def test_the_language_model_decides_nothing(backbone: MiniCPMO) -> None:
 
 
 def test_what_cannot_be_told_has_no_space(backbone: MiniCPMO, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another's decoder; weights that are not there; a tower whose weights are held in another form; no source."""
+    """Another's decoder, also one that inherits; weights that are not there, or in another form; no source."""
     with monkeypatch.context() as patch:
         patch.setattr(feature_space, "_code", lambda _: None)
         assert _names(backbone) == (None, None)
@@ -127,11 +131,32 @@ def test_what_cannot_be_told_has_no_space(backbone: MiniCPMO, monkeypatch: pytes
     assert _names(backbone)[0] is not None
     assert _names(backbone)[1] is None
 
+    class Grey(Decoder):
+        pass
+
+    backbone.decode = Grey(backbone.preprocessing.decoding())
+    assert _names(backbone) == (None, None)
+
     def decode(media: Media) -> None:
         raise NotImplementedError
 
     backbone.decode = decode  # type: ignore[assignment]
     assert _names(backbone) == (None, None)
+
+
+def test_a_name_is_the_same_in_each_run(tmp_path: Path) -> None:
+    """Files of one name in seven folders: sets of them are in another order in each run."""
+    for n in range(7):
+        (tmp_path / f"plugin{n}").mkdir()
+        base = f"from plugin{n - 1} import Own as Base" if n else "from omnireward.backbones import Backbone as Base"
+        (tmp_path / f"plugin{n}" / "__init__.py").write_text(f"{base}\nclass Own(Base):\n    pass\n")
+    code = "import plugin6; from omnireward.feature_space import _code; print(_code(plugin6.Own))"
+    told = set()
+    for seed in "01":
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(tmp_path)}
+        told.add(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True).stdout)
+    assert len(told) == 1
+    assert told != {b"None\n"}
 
 
 def test_a_class_without_a_source_file_has_no_space(backbone: MiniCPMO) -> None:

@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -226,8 +229,53 @@ def test_the_thread_writes_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_store_that_is_dropped_writes_what_waits(tmp_path: Path) -> None:
     store, space = _space(tmp_path)
     space.put(digest(1), entry(1))
+    thread = store._writer._thread
+    assert thread is not None
     del store, space
+    thread.join(30)
     assert _found(tmp_path, range(3)) == [1]
+
+
+@pytest.mark.parametrize("where", ["the writer's thread", "the queue", "the space"])
+def test_a_store_may_be_dropped_at_any_step_in_any_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """As the garbage collector does: while the thread writes, or another puts and holds the lock that the thread needs.
+
+    What waits is written all the same, and the thread ends.
+    """
+    store, space = _space(tmp_path)
+    writer, held = store._writer, [store]
+    space.put(digest(0), entry(0))
+    thread = writer._thread
+    assert thread is not None
+    del store
+    if where == "the writer's thread":
+        write = feature_shards.write
+
+        def dropping(*given: Any) -> Path:
+            if held:
+                space.put(digest(1), entry(1))
+                held.clear()
+            return write(*given)
+
+        monkeypatch.setattr(feature_shards, "write", dropping)
+        monkeypatch.setattr(feature_writer, "SOONEST", 0.0)
+        with writer._turn:
+            writer._turn.notify()
+    else:
+
+        def drop() -> None:
+            with writer._turn if where == "the queue" else space._lock:
+                held.clear()
+
+        dropping_it = threading.Thread(target=drop, daemon=True)
+        dropping_it.start()
+        dropping_it.join(20)
+        assert not dropping_it.is_alive()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert _found(tmp_path, range(2)) == ([0, 1] if where == "the writer's thread" else [0])
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), PermissionError(13, "Permission denied")])
@@ -304,6 +352,36 @@ def test_a_process_that_was_stopped_while_it_writes_holds_nobody_up_for_ever(
     assert _shards(tmp_path) == []
     _fill(tmp_path, [0])
     assert len(_shards(tmp_path)) == 1
+
+
+def test_a_queue_waits_once_for_another_process_and_the_next_tries_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once for each of six files: the end of a run would take a minute."""
+    tries: list[bool] = []
+    alone = feature_writer._alone
+
+    @contextmanager
+    def counting(folder: Path) -> Iterator[bool]:
+        with alone(folder) as free:
+            tries.append(free)
+            yield free
+
+    monkeypatch.setattr(feature_writer, "PATIENCE", 0.05)
+    store = FeatureStore(tmp_path, ROOMY)
+    spaces = [store.space(f"{number:064x}") for number in range(6)]
+    with alone(tmp_path):
+        monkeypatch.setattr(feature_writer, "_alone", counting)
+        for number, space in enumerate(spaces):
+            space.put(digest(number), entry(number))
+        store.flush()
+    assert tries == [False]
+    assert all(space.get(digest(number)) is None for number, space in enumerate(spaces))
+    for number, space in enumerate(spaces):
+        space.put(digest(number), entry(number))
+    store.flush()
+    assert tries == [False] + 6 * [True]
+    assert len(_shards(tmp_path)) == 6
 
 
 def test_threads_that_put_and_get_see_right_values_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -476,6 +554,26 @@ def test_where_the_store_is_and_how_large(surroundings: pytest.MonkeyPatch, tmp_
     surroundings.setenv("OMNIREWARD_CACHE", "~/there")
     assert told() == ("there/features", 5 * 10**8)
     assert not list(tmp_path.iterdir())  # nothing is made before something is written
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o770, 0o707])
+def test_a_folder_where_others_may_write_is_not_used(
+    surroundings: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int
+) -> None:
+    surroundings.setattr(feature_store, "_refused", set())
+    surroundings.setenv("OMNIREWARD_CACHE", str(tmp_path))
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features").chmod(mode)
+    stores = [default_store(), default_store()]
+    if mode & 0o022:
+        assert stores == [None, None]
+        assert len(caplog.records) == 1
+        assert "others may write there" in caplog.text
+    else:
+        assert None not in stores
+        surroundings.setattr("omnireward.feature_store.os.geteuid", lambda: os.getuid() + 1)
+        assert default_store() is None
+        assert "another user's" in caplog.text
 
 
 def test_a_size_of_nothing_is_no_store_and_a_word_is_an_error(surroundings: pytest.MonkeyPatch) -> None:

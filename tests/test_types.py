@@ -77,16 +77,27 @@ def test_media_digest_is_of_the_bytes_wherever_they_are(tmp_path: Path) -> None:
     assert Media("image", tmp_path / "cat.png").digest() != Media("image", b"cat").digest()
 
 
-def test_textures_beside_an_obj_count(tmp_path: Path) -> None:
+def test_files_that_a_mesh_names_count_and_others_do_not(tmp_path: Path) -> None:
     """Two equal OBJ files look different when the texture that they name does."""
     meshes = []
-    for colour in ("red", "blue"):
-        folder = tmp_path / colour
-        folder.mkdir()
+    for folder, colour in ((tmp_path / name, name) for name in ("red", "blue")):
+        (folder / "textures").mkdir(parents=True)
         (folder / "cube.obj").write_text("mtllib cube.mtl")
-        (folder / "cube.png").write_text(colour)
+        (folder / "cube.mtl").write_text("map_Kd textures/cube.png")
+        (folder / "textures" / "cube.png").write_text(colour)
         meshes.append(Media("mesh", folder / "cube.obj").digest())
     assert meshes[0] != meshes[1]
+    (tmp_path / "red" / "other.png").write_text("unnamed")
+    assert Media("mesh", tmp_path / "red" / "cube.obj").digest() == meshes[0]
+    (tmp_path / "red" / "textures" / "cube.png").write_text("blue")
+    assert Media("mesh", tmp_path / "red" / "cube.obj").digest() == meshes[1]
+
+
+def test_a_mesh_that_names_nothing_has_the_digest_of_its_bytes(tmp_path: Path) -> None:
+    for name, content in (("a.glb", b"glTF whole"), ("a.ply", b"ply\nend_header\n"), ("a.obj", b"v 0 0 0\n")):
+        (tmp_path / name).write_bytes(content)
+        (tmp_path / "beside.png").write_bytes(b"picture")
+        assert Media("mesh", tmp_path / name).digest() == Media("mesh", content).digest()
 
 
 def test_different_media_have_different_digests() -> None:

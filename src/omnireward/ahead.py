@@ -7,6 +7,8 @@ media is encoded when it is asked for: handing it over would take longer than it
 
 from __future__ import annotations
 
+import time
+import weakref
 from collections.abc import Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -17,6 +19,8 @@ from omnireward.encoded import Encoded
 from omnireward.media.children import processors
 from omnireward.reward_model import RewardModel
 from omnireward.types import Comparison, Media, Side
+
+_CLOSE_AGAIN = 0.05  # seconds
 
 Response = tuple[object, ...]  # what decides a row: criterion, prompt, response
 
@@ -48,6 +52,7 @@ class Ahead:
     def __init__(self, model: RewardModel) -> None:
         self._model = model
         self._pool: ThreadPoolExecutor | None = None
+        self._begun: weakref.WeakSet[Future[Encoded]] = weakref.WeakSet()
 
     def begin(self, sides: Iterable[tuple[Comparison, Side]]) -> Coming:
         """Begin to encode responses, in this order, after all that was begun before. Equal ones are encoded once."""
@@ -58,6 +63,7 @@ class Ahead:
             response = response_of(comparison, side)
             if response not in under_way:
                 under_way[response] = self._threads().submit(self._model.encode, comparison, side)
+                self._begun.add(under_way[response])
         return Coming(self._model, under_way)
 
     def close(self) -> None:
@@ -66,6 +72,9 @@ class Ahead:
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
             self._model.backbone.close()  # or a medium that takes its two minutes would hold up the end
+            while not all(future.done() for future in self._begun):  # so would one that is begun just now
+                time.sleep(_CLOSE_AGAIN)
+                self._model.backbone.close()
             pool.shutdown()
 
     def _threads(self) -> ThreadPoolExecutor:

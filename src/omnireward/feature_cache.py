@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from omnireward.errors import MediaError, PromptError
 from omnireward.feature_shards import Entry
 from omnireward.feature_store import Space
 
@@ -23,7 +24,8 @@ from omnireward.feature_store import Space
 class FeatureCache:
     """Entries by content digest, the least recently used dropped from memory first; on the CPU.
 
-    Right only for one way of making them, which the owner tells with `fit` before each use.
+    Right only for one way of making them, which the owner tells with `fit` before each use. Where that changes while an
+    entry is made, the entry is given and not kept: nobody knows which way it was made.
 
     Attributes:
         limit: bytes to keep in memory.
@@ -64,35 +66,51 @@ class FeatureCache:
             kept, space = self._kept, self._space
         return self._keep(digest, entry, kept, space)
 
-    def obtain(self, digest: str, make: Callable[[], Entry]) -> Entry:
+    def obtain(self, digest: str, make: Callable[[], Entry], made_so: Callable[[], object] | None = None) -> Entry:
         """What is kept of a medium, or else what `make` makes of it.
 
-        One thread makes it, and others that want it meanwhile wait. What `make` raises reaches all of them and is not
-        kept: whoever asks next tries again.
+        One thread makes it, and others that want it meanwhile wait. What `make` raises is not kept: whoever asks next
+        tries again. So do those who waited, if it was the medium's fault: an error names the file that was asked for,
+        and theirs may have another name.
+
+        Args:
+            digest: of the medium.
+            make: may be called by several threads at once.
+            made_so: how entries are made now, as `fit` was told; asked once the entry is made.
         """
         with self._lock:
             found = self._kept.get(digest)
             if found is not None:
                 self._kept.move_to_end(digest)
                 return found
-            kept, space, flights = self._kept, self._space, self._flights
-            made: Future[Entry] | None = flights.get(digest)
-            mine = made is None
-            if made is None:
-                made = flights[digest] = Future()
+            kept, space, flights, fitted = self._kept, self._space, self._flights, self._made_so
+            flight: Future[Entry] | None = flights.get(digest)
+            mine = flight is None
+            if flight is None:
+                flight = flights[digest] = Future()
+
+        def made() -> Entry:
+            entry = make()
+            if made_so is not None and made_so() != fitted:
+                return _alone(entry)
+            return self._keep(digest, entry, kept, space)
+
         if not mine:
-            return made.result()
+            try:
+                return flight.result()
+            except (MediaError, PromptError):
+                return made()
         try:
             found = None if space is None else space.get(digest)
             if found is None:
-                found = self._keep(digest, make(), kept, space)
+                found = made()
             else:
                 self._remember(digest, found, kept)
         except BaseException as error:
-            made.set_exception(error)
+            flight.set_exception(error)
             raise
         else:
-            made.set_result(found)
+            flight.set_result(found)
             return found
         finally:
             with self._lock:

@@ -2,6 +2,9 @@
 
 Among it is the source of everything that prepares and encodes media. A version number that somebody must remember to
 raise would one day be forgotten, and old features would then pass for new ones.
+
+What is written to frozen weights by way of `.data` is not noticed: their features would be those of the weights before.
+Write under `torch.no_grad()`, or load a state.
 """
 
 from __future__ import annotations
@@ -106,14 +109,14 @@ def _device(device: torch.device) -> str:
 def _code(kind: type[Backbone]) -> str | None:
     """Digest of the source files of decoding and of the backbones; None where they cannot be read."""
     folders = [Path(package.__file__ or ".").parent for package in (media, backbones)]
-    sha = hashlib.sha256()
     try:
-        own = {Path(inspect.getfile(each)) for each in kind.__mro__ if issubclass(each, Backbone)}
-        for path in sorted(own.union(*(folder.glob("*.py") for folder in folders)), key=lambda path: path.name):
-            sha.update(f"{path.name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+        paths = {Path(inspect.getfile(each)) for each in kind.__mro__ if issubclass(each, Backbone)}
+        paths = paths.union(*(folder.glob("*.py") for folder in folders))
+        # Not by the whole path, which is another elsewhere; and in an order, or the name would change with each run.
+        told = sorted((path.parent.name, path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths)
     except (OSError, TypeError):  # a zip file, or a class that was typed into a prompt
         return None
-    return sha.hexdigest()
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 @cache

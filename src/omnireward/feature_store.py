@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import threading
 import time
 import weakref
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class FeatureStore:
-    """A folder of spaces. What is put is on disk after `flush`, when the store is dropped, and when Python ends.
+    """A folder of spaces. What is put is on disk after `flush`, soon after the store is dropped, and when Python ends.
 
     Args:
         folder: made when something is written; nobody else's.
@@ -40,7 +41,7 @@ class FeatureStore:
         self.folder, self.limit = folder, limit
         self._writer = Writer(folder, limit)
         self._spaces: dict[str, Space] = {}
-        weakref.finalize(self, self._writer.close)
+        weakref.finalize(self, self._writer.close).atexit = False  # the writer sees to that
 
     def space(self, name: str) -> Space:
         """The entries that were made in the same way."""
@@ -150,6 +151,7 @@ def default_store() -> FeatureStore | None:
     """The user's store: where and how large the environment says; None where it says that there is none.
 
     In `$OMNIREWARD_CACHE`, or `omnireward` below `$XDG_CACHE_HOME` or `~/.cache`; `$OMNIREWARD_CACHE_GB` gigabytes.
+    None too, with a warning, where others could have written what is there.
 
     Raises:
         RecipeError: `$OMNIREWARD_CACHE_GB` is no number.
@@ -169,7 +171,27 @@ def default_store() -> FeatureStore | None:
         folder = Path(place).expanduser() if place else Path(base if base.startswith("/") else "~/.cache").expanduser()
     except RuntimeError:  # nobody's home
         return None
-    return FeatureStore((folder if place else folder / "omnireward").absolute() / "features", limit)
+    folder = (folder if place else folder / "omnireward").absolute() / "features"
+    return FeatureStore(folder, limit) if _is_mine(folder) else None
+
+
+def _is_mine(folder: Path) -> bool:
+    """Whether a folder is this user's and nobody else may write there, or is yet to be made. Warns once where not."""
+    try:
+        told = folder.stat()
+    except OSError:
+        return True  # it will be made for this user alone; where it cannot be reached, writing says so
+    if told.st_uid == os.geteuid() and not told.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return True
+    if folder not in _refused:
+        _refused.add(folder)
+        _log.warning(
+            "features of media are not kept in %s, because it is another user's or others may write there, and who "
+            "writes there can change rewards. Make it yours alone (chmod 700), or name another folder in %s; with %s=0 "
+            "nothing is kept on disk.",
+            *(folder, PLACE, SIZE),
+        )
+    return False
 
 
 def _remove(path: Path, error: DamagedShardError) -> None:
@@ -178,6 +200,7 @@ def _remove(path: Path, error: DamagedShardError) -> None:
         path.unlink()
 
 
+_refused: set[Path] = set()
 _forked: weakref.WeakSet[Space] = weakref.WeakSet()
 
 

@@ -4,10 +4,14 @@ What is put waits in memory until there are 64 MiB of it, or for some seconds. T
 to a tenth of it, so that a slow run writes few files and one that is killed loses little. The files that were used
 longest ago are removed first. When the disk is full or may not be written, writing stops with one warning, and the run
 goes on: nothing here ends in an error.
+
+A store may be dropped by the garbage collector in any thread, also in this one, at any step, also where a lock is held.
+So `close` waits for nothing, and only the end of Python waits for the thread.
 """
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import logging
 import os
@@ -57,12 +61,13 @@ class Writer:
         self._shard_bytes = min(SHARD_BYTES, limit // 8)  # making room takes a whole file away
         self._began = time.monotonic()
         self._closed = False
+        self._held_up = False  # in this flush, by another process
         self._turn, self._busy = threading.Condition(), threading.Lock()
         self._queue: list[_Waiting] = []
         self._bytes = 0  # of the queue and of what is being written
         self._oldest = 0.0  # when the first of the queue came
         self._thread: threading.Thread | None = None
-        _forked.add(self)
+        _writers.add(self)
 
     def takes(self, entry: Entry) -> bool:
         """Whether an entry can be written, and more may wait."""
@@ -87,18 +92,21 @@ class Writer:
         with self._busy:
             with self._turn:
                 queue, self._queue = self._queue, []
+            self._held_up = False
             while queue:
                 queue = self._write_one(queue)
 
     def close(self) -> None:
-        """End the thread, write what waits, and take no more."""
-        with self._turn:
-            thread, self._thread = self._thread, None
+        """Take no more. The thread writes what waits, and ends."""
+        with self._turn:  # this thread may have it; who has it waits for nothing
             self._closed = True
             self._turn.notify()
-        if thread is not None and thread is not threading.current_thread():  # a store may be dropped anywhere
-            thread.join()
-        self.flush()
+
+    def finish(self) -> None:
+        """Close, and wait until what waits is written."""
+        self.close()
+        if self._thread is not None:
+            self._thread.join()
 
     def _full(self) -> bool:
         return self._bytes >= self._shard_bytes or len(self._queue) >= SHARD_ENTRIES
@@ -112,9 +120,10 @@ class Writer:
                     if self._queue and left <= 0:
                         break
                     self._turn.wait(left if self._queue else None)
-                if self._closed:
-                    return
+                last = self._closed
             self.flush()
+            if last:
+                return
 
     def _write_one(self, queue: list[_Waiting]) -> list[_Waiting]:
         """Write one file's worth of what waits for the first one's place; returns the rest."""
@@ -136,11 +145,12 @@ class Writer:
 
     def _written(self, folder: Path, entries: Mapping[str, Entry], size: int) -> Path | None:
         """The file; None where nothing could be written."""
-        if self._folder in _unwritable:
+        if self._folder in _unwritable or self._held_up:
             return None
         try:
             with _alone(self._folder) as alone:
                 if not alone:
+                    self._held_up = True  # or each file that waits would wait as long
                     return None
                 _make_room(self._folder, self._limit - size - HEADER_BYTES * len(entries))
                 return feature_shards.write(folder, folder.name, entries)
@@ -211,12 +221,18 @@ def _make_room(folder: Path, limit: int) -> None:
 
 
 _unwritable: set[Path] = set()
-_forked: weakref.WeakSet[Writer] = weakref.WeakSet()
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()  # a thread that runs keeps its writer
 
 
 def _after_fork() -> None:
-    for writer in list(_forked):
+    for writer in list(_writers):
         writer._after_fork()
+
+
+@atexit.register
+def _at_the_end() -> None:
+    for writer in list(_writers):
+        writer.finish()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from omnireward.errors import UnknownNameError
+from omnireward.mesh_files import named
 
 Modality = Literal["text", "image", "video", "audio", "mesh"]
 MediaKind = Literal["image", "video", "audio", "mesh"]
@@ -107,18 +108,18 @@ class Media:
     def digest(self) -> str:
         """Hex SHA-256 over kind and encoded bytes, each length-prefixed, so that no two media share it.
 
-        Reads the files. A single file and a tuple of that one file differ: they are decoded differently. The materials
-        and textures beside an OBJ file count: they decide what is seen.
+        Reads the files. A single file and a tuple of that one file differ: they are decoded differently. The files that
+        a mesh names count (see `mesh_files`): they decide what is seen.
         """
         sha = hashlib.sha256()
         _feed(sha, self.kind.encode())
         _feed(sha, b"sequence" if isinstance(self.source, tuple) else b"single")
         for piece in self.pieces():
             _feed_bytes(sha, piece)
-            if isinstance(piece, Path) and piece.suffix.lower() == ".obj":
-                for beside in _beside(piece):
-                    _feed(sha, beside.name.encode())
-                    _feed_bytes(sha, beside)
+        if self.kind == "mesh" and isinstance(self.source, Path):
+            for name, path in sorted(named(self.source).items()):
+                _feed(sha, name.encode("utf-8", "surrogateescape"))
+                _feed_bytes(sha, path)
         return sha.hexdigest()
 
 
@@ -222,12 +223,6 @@ def _feed_bytes(sha: hashlib._Hash, piece: Path | bytes) -> None:
     else:
         with piece.open("rb") as file:
             _feed(sha, hashlib.file_digest(file, "sha256").digest())
-
-
-def _beside(mesh: Path) -> list[Path]:
-    """The files in the mesh's folder that an OBJ file can name: materials, and the textures that they name."""
-    suffixes = (".mtl", ".png", ".jpg", ".jpeg", ".webp", ".bmp")
-    return sorted(p for p in mesh.parent.iterdir() if p.suffix.lower() in suffixes and p.is_file())
 
 
 def _feed(sha: hashlib._Hash, data: bytes) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ import pytest
 from omnireward.errors import DecoderCrashError, MediaError, MediaLimitError, RecipeError, UnreadableMediaError
 from omnireward.media import DecodeOptions, Decoder, Limits, decode, encode
 from omnireward.media.answers import ImplausibleAnswerError, empty_array_for
+from omnireward.media.child import Child
 from omnireward.types import Media
 
 PICTURE = Media("image", encode.png(np.arange(48 * 32 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 32, 3)))
@@ -276,6 +277,38 @@ def test_closed_while_it_decodes_it_ends_that_too_and_can_be_used_again() -> Non
         with pytest.raises(DecoderCrashError, match="the decoder was closed meanwhile"):
             held.outcome.result(20)
         assert [child.wait(5) for child in (held.child, idle)] == [-signal.SIGKILL] * 2
+        assert none(decoder)
+        np.testing.assert_array_equal(decoder(PICTURE), decode(PICTURE))
+
+
+def test_closed_while_a_child_starts_it_waits_for_no_medium(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a thread waits for its turn. Neither child nor medium outlives the close."""
+    starting, go_on, asked = threading.Event(), threading.Event(), []
+    start, ask = Child.__init__, Child.ask
+
+    def slowly(self: Child, options: DecodeOptions, limits: Limits) -> None:
+        start(self, options, limits)
+        starting.set()
+        assert go_on.wait(20)
+
+    def asking(self: Child, media: Media) -> object:
+        asked.append(media)
+        return ask(self, media)
+
+    monkeypatch.setattr(Child, "__init__", slowly)
+    monkeypatch.setattr(Child, "ask", asking)
+    with Decoder(at_once=1) as decoder, ThreadPoolExecutor(2) as pool:
+        first = pool.submit(decoder, PICTURE)
+        assert starting.wait(20)
+        second = pool.submit(decoder, PICTURE)
+        while not decoder._children._turns._cond._waiters:  # type: ignore[attr-defined]
+            time.sleep(0.001)
+        decoder.close()
+        go_on.set()
+        for each in (first, second):
+            with pytest.raises(DecoderCrashError, match="the decoder was closed meanwhile"):
+                each.result(20)
+        assert asked == []
         assert none(decoder)
         np.testing.assert_array_equal(decoder(PICTURE), decode(PICTURE))
 

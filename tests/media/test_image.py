@@ -49,6 +49,14 @@ def test_jpeg_is_near(picture: Image.Image) -> None:
     assert np.abs(decoded.astype(int) - np.asarray(picture)).max() <= 12
 
 
+def test_what_is_no_image_has_the_same_message_each_time() -> None:
+    """Pillow's own has an address in memory."""
+    with pytest.raises(UnreadableMediaError) as raised:
+        decode(Media("image", b"broken"))
+    message = "6 bytes in memory: not a readable image. Images may be PNG, JPEG, WEBP, GIF."
+    assert str(raised.value) == message
+
+
 def test_path_and_bytes_are_the_same(picture: Image.Image, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(encode.png(np.asarray(picture)))
     np.testing.assert_array_equal(decode(Media("image", tmp_path / "a.png")), np.asarray(picture))

@@ -165,6 +165,56 @@ def test_texture_outside_the_folder(tmp_path: Path) -> None:
         views(tmp_path / "inside" / "m.obj")
 
 
+def test_a_file_that_does_not_count_in_the_digest_is_not_read(tmp_path: Path) -> None:
+    """The loader joins lines at a backslash, and `mesh_files` does not: so the name is refused, not read unseen."""
+    (tmp_path / "my.mtl").write_text("newmtl m\nKd 1 0 0\n")
+    (tmp_path / "m.obj").write_text(OBJ.replace("LIB", "my.\\\nmtl"))
+    with pytest.raises(UnreadableMediaError, match=r"'my\.mtl' in a way that is not read"):
+        views(tmp_path / "m.obj")
+
+
+@pytest.mark.parametrize("kind", ["glb", "obj", "ply"])
+def test_meshes_with_other_textures_have_other_digests(tmp_path: Path, kind: str) -> None:
+    """Each format, with its texture in a folder below the mesh's. What is seen differs, so the digests must."""
+    seen, digests = [], set()
+    for colour in (40, 200):
+        folder = tmp_path / str(colour)
+        (folder / "textures").mkdir(parents=True)
+        (folder / "textures" / "t.png").write_bytes(encode.png(np.full((8, 8, 3), colour, np.uint8)))
+        if kind == "glb":
+            outside = [{"uri": "textures/t.png"}]
+            (folder / "m.glb").write_bytes(edited(glb(quad_with_letter()), images=outside))
+        elif kind == "obj":
+            (folder / "my.mtl").write_text("newmtl m\nKd 1 1 1\nmap_Kd textures/t.png\n")
+            (folder / "m.obj").write_text(OBJ.replace("LIB", "my.mtl"))
+        else:
+            (folder / "m.ply").write_text(PLY)
+        seen.append(views(folder / f"m.{kind}"))
+        digests.add(Media("mesh", folder / f"m.{kind}").digest())
+    assert not np.array_equal(seen[0], seen[1])
+    assert len(digests) == 2
+
+
+PLY = """ply
+format ascii 1.0
+comment TextureFile textures/t.png
+element vertex 4
+property float x
+property float y
+property float z
+property float s
+property float t
+element face 1
+property list uchar int vertex_indices
+end_header
+-1 -1 0 0 0
+1 -1 0 1 0
+1 1 0 1 1
+-1 1 0 0 1
+4 0 1 2 3
+"""
+
+
 def test_obj_in_memory_cannot_name_files() -> None:
     with pytest.raises(UnreadableMediaError, match="mesh in memory names another file"):
         views(OBJ.replace("LIB", "my.mtl").encode())

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from omnireward.errors import DecoderCrashError
 from omnireward.media.child import Child
 from omnireward.media.limits import DecodeOptions, Limits
 
@@ -31,6 +32,7 @@ class Children:
         self._options, self._limits, self._most = options, limits, most
         self._idle: list[Child] = []
         self._busy: set[Child] = set()
+        self._closed = 0  # how often: a child that is starting is neither idle nor busy, and must not outlive a close
         self._lock, self._turns = threading.Lock(), threading.Semaphore(most)
 
     @contextmanager
@@ -38,10 +40,11 @@ class Children:
         """A running child, for this thread alone. It is closed if the block fails.
 
         Raises:
-            DecoderCrashError: it did not start.
+            DecoderCrashError: it did not start, or all were closed before this thread had it.
         """
+        closed = self._closed
         with self._turns:
-            child = self._running()
+            child = self._running(closed)
             answered = False
             try:
                 yield child
@@ -50,11 +53,12 @@ class Children:
                 self._take_back(child, answered)
 
     def close(self) -> None:
-        """End all of them. A thread that waits for a busy one gets a DecoderCrashError."""
+        """End all of them. A thread that has one, or waits for one, gets a DecoderCrashError."""
         with self._lock:
             idle, busy = [*self._idle], [*self._busy]
             self._idle.clear()
             self._busy.clear()
+            self._closed += 1
         for child in busy:
             child.interrupt()
         for child in idle:
@@ -68,18 +72,23 @@ class Children:
         self._idle.clear()
         self._busy.clear()
 
-    def _running(self) -> Child:
-        while (child := self._taken()) is not None:
+    def _running(self, closed: int) -> Child:
+        while (child := self._taken(closed)) is not None:
             if child.is_alive():
                 return child
             self._take_back(child, answered=False)
         child = Child(self._options, self._limits)  # without the lock: others may work while it starts
         with self._lock:
-            self._busy.add(child)
-        return child
+            if closed == self._closed:
+                self._busy.add(child)
+                return child
+        child.close()
+        raise _closed_meanwhile()
 
-    def _taken(self) -> Child | None:
+    def _taken(self, closed: int) -> Child | None:
         with self._lock:
+            if closed != self._closed:
+                raise _closed_meanwhile()
             if not self._idle:
                 return None
             child = self._idle.pop()  # the last one back, so that a lone thread stays with one child
@@ -94,3 +103,7 @@ class Children:
                 self._idle.append(child)
         if not keep:
             child.close()
+
+
+def _closed_meanwhile() -> DecoderCrashError:
+    return DecoderCrashError("a medium was not decoded: the decoder was closed meanwhile.")

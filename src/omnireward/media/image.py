@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from omnireward.errors import MediaError, MediaLimitError, UnreadableMediaError
 from omnireward.media.pieces import Piece, describe, open_piece
@@ -72,6 +72,8 @@ def opened(piece: Piece, pixels: int) -> Iterator[Image.Image]:
         raise MediaLimitError(f"{name}: {error}") from error
     except MediaError:
         raise
+    except UnidentifiedImageError as error:  # its text has an address in memory, and messages are compared
+        raise UnreadableMediaError(f"{name}: not a readable image. Images may be {', '.join(FORMATS)}.") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error, Warning) as error:
         raise UnreadableMediaError(
             f"{name}: not a readable image ({error}). Images may be {', '.join(FORMATS)}."

@@ -1,13 +1,17 @@
-"""The files that a mesh names (materials, textures, buffers), found in the mesh's own folder and nowhere else."""
+"""The files that a mesh names (materials, textures, buffers), found in the mesh's own folder and nowhere else.
+
+Only those that count in the mesh's digest are read: see `omnireward.mesh_files`.
+"""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from urllib.parse import unquote
 
 from omnireward.errors import MediaError, MediaLimitError, UnreadableMediaError
 from omnireward.media.image import check_image
 from omnireward.media.limits import Limits
+from omnireward.mesh_files import MOST_BYTES, MOST_NAMES, named, spellings
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -24,6 +28,7 @@ class Sidecars:
     """
 
     def __init__(self, mesh: Path | None, limits: Limits) -> None:
+        self._mesh = mesh
         self._folder = mesh.parent.resolve() if mesh else None
         self._limits = limits
         self._refusal: MediaError | None = None
@@ -50,7 +55,7 @@ class Sidecars:
         """Where the file of that name is.
 
         Raises:
-            UnreadableMediaError: it lies outside the folder, links included, or is not there.
+            UnreadableMediaError: it lies outside the folder, links included, is not there, or is not in the digest.
             MediaLimitError: it is too large.
         """
         if self._folder is None:
@@ -59,8 +64,7 @@ class Sidecars:
             )
         if "\0" in name or "://" in name:
             raise UnreadableMediaError(f"a mesh names {name!r}, which is not a file in its folder.")
-        # OBJ writes names as they are, glTF percent-encoded. Confinement is checked on the name that is opened.
-        for spelling in dict.fromkeys((name.strip(), unquote(name.strip()))):
+        for spelling in spellings(name):  # confinement is checked on the name that is opened
             path = (self._folder / spelling).resolve()
             if not path.is_relative_to(self._folder):
                 raise UnreadableMediaError(
@@ -69,10 +73,19 @@ class Sidecars:
             if path.is_file():
                 if path.stat().st_size > self._limits.bytes:
                     raise MediaLimitError(f"{path}: more than {self._limits.bytes:,} bytes (Limits.bytes).")
+                if self._named.get(spelling) != path:
+                    raise UnreadableMediaError(
+                        f"a mesh names {name!r} in a way that is not read, or after {MOST_NAMES:,} other files or "
+                        f"{MOST_BYTES:,} bytes of them. Export it as one self-contained GLB."
+                    )
                 return path
         raise UnreadableMediaError(
             f"a mesh names {name!r}, which is not in {self._folder}; put it there, or remove the name from the mesh."
         )
+
+    @cached_property
+    def _named(self) -> dict[str, Path]:
+        return named(self._mesh) if self._mesh else {}
 
     def raise_refusal(self) -> None:
         """Raise what the loader swallowed, if it swallowed something."""
