@@ -187,6 +187,7 @@ def test_list_shows_what_there_is(run: Run) -> None:
     assert {"longer", "random", "first"} <= set(out.split())
     assert "miniature" not in out
     assert "miniature" in run("list", "benchmarks")[1]
+    assert "/get_reward" in run("list", "protocols")[1]
 
 
 def test_data_show_prints_samples(run: Run) -> None:

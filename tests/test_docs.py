@@ -23,15 +23,18 @@ from typing import Any
 
 import pytest
 
-from omnireward import recipes, reward_model, rows
+from omnireward import mesh_files, recipes, reward_model, rows
 from omnireward.archives import UnpackLimits
 from omnireward.cli import VERBS, main
 from omnireward.media import Limits
+from omnireward.serve.config import ServeConfig
+from omnireward.serve.protocols import shapes
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 REFERENCE = ROOT / "docs" / "reference.md"
 ADD_A_FILE = ROOT / "docs" / "add-a-file.md"
+SERVE = ROOT / "docs" / "how-to" / "serve.md"
 HELPED = (*VERBS, "data show", "data export")
 
 _BLOCK = re.compile(r"(?:^<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -179,24 +182,40 @@ def test_the_limits_in_the_security_document_are_the_defaults() -> None:
         **{f"UnpackLimits.{field.name}": float(getattr(UnpackLimits(), field.name)) for field in fields(UnpackLimits)},
         "reward_model.MOST_TOKENS": float(reward_model.MOST_TOKENS),
         "rows.MAX_ROW_CHARACTERS": float(rows.MAX_ROW_CHARACTERS),
+        "mesh_files.MOST_NAMES": float(mesh_files.MOST_NAMES),
+        "mesh_files.MOST_BYTES": float(mesh_files.MOST_BYTES),
         "rows.MAX_ROW_GROUP_BYTES": float(rows.MAX_ROW_GROUP_BYTES),
     }
+
+
+def test_the_serve_document_has_every_path_of_every_protocol_and_the_servers_limits() -> None:
+    text = SERVE.read_text(encoding="utf-8")
+    paths = {route.path for shape in shapes().values() for route in shape.routes}
+    assert {path for path in paths if f"`{path}`" not in text} == set()
+    rows_of_the_table = re.findall(r"^\| `--([a-z-]+)` \| (\d+) ", text, re.M)
+    defaults = vars(ServeConfig(judge="longer"))
+    assert {name: float(number) for name, number in rows_of_the_table} == {
+        name: float(defaults[name.replace("-", "_")]) for name, _ in rows_of_the_table
+    }
+    assert {name for name, _ in rows_of_the_table} >= {n.replace("_", "-") for n in defaults if n.startswith("max_")}
 
 
 def test_files_added_as_the_document_says_pass_the_contract_tests(tmp_path: Path) -> None:
     """In a copy of the tree; the contract tests there must find each new file by its name alone."""
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests" / "contracts", tmp_path / "tests" / "contracts")
+    shutil.copytree(ROOT / "tests" / "serve" / "protocols", tmp_path / "tests" / "serve" / "protocols")
     (tmp_path / "tests" / "calls").mkdir()
     shutil.copy(ROOT / "tests" / "calls" / "scripted.py", tmp_path / "tests" / "calls")  # judges behind an API ask it
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     added = [block for block in _blocks(ADD_A_FILE) if block.file and block.file.endswith(".py")]
-    assert [block.file for block in added] == ["mine/stars.py", "mine/mentions.py"]
-    for block, folder in zip(added, ("datasets", "judges"), strict=True):
+    assert [block.file for block in added] == ["mine/stars.py", "mine/mentions.py", "mine/grades.py"]
+    for block, folder in zip(added, ("datasets", "judges", "serve/protocols"), strict=True):
         target = tmp_path / "src" / "omnireward" / folder / Path(block.file or "").name
         target.write_text(block.text, encoding="utf-8")
+    chosen = ("-k", "stars or mentions or grades")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/contracts", "-vp", "no:cacheprovider", "-k", "stars or mentions"],
+        [sys.executable, "-m", "pytest", "tests/contracts", "-vp", "no:cacheprovider", *chosen],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -206,3 +225,4 @@ def test_files_added_as_the_document_says_pass_the_contract_tests(tmp_path: Path
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_ids_are_unique[datasets-stars] PASSED" in done.stdout
     assert "test_order_and_batch_mates_change_nothing[mentions] PASSED" in done.stdout
+    assert "test_a_response_without_a_reward_has_no_number[grades/grades] PASSED" in done.stdout

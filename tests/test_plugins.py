@@ -99,3 +99,11 @@ def test_an_import_error_inside_a_plug_in_is_not_hidden(outside: Path, missing: 
     (outside / "needy.py").write_text(f"import {missing}\nDATASET = 1\n")
     with pytest.raises(ModuleNotFoundError, match=missing):
         plugins.load("datasets", "elsewhere.needy")
+
+
+def test_a_nested_folder_names_its_constant_by_its_last_part(outside: Path) -> None:
+    assert "openrlhf" in plugins.names("serve.protocols")
+    (outside / "mine.py").write_text("PROTOCOL = 'my shape'\n")
+    assert plugins.load("serve.protocols", "elsewhere.mine") == "my shape"
+    with pytest.raises(UnknownNameError, match=r"unknown protocol 'openrlfh'. Did you mean openrlhf"):
+        plugins.load("serve.protocols", "openrlfh")

@@ -14,7 +14,7 @@ import omnireward
 from omnireward import plugins, recipes
 from omnireward.errors import OmniRewardError, UnknownNameError
 from omnireward.sample_text import printable
-from omnireward.verbs import Verb, data, described, env, evaluate, export, quickstart, report, train
+from omnireward.verbs import Verb, data, described, env, evaluate, export, quickstart, report, serve, train
 from omnireward.verbs import list as list_verb
 
 HELP = """\
@@ -36,6 +36,7 @@ VERBS: dict[str, Verb] = {
     "quickstart": quickstart.run,
     "train": train.run,
     "evaluate": evaluate.run,
+    "serve": serve.run,
     "report": report.run,
     "export": export.run,
     "data": data.run,

@@ -1,7 +1,7 @@
 """A folder is a registry: `datasets/rlaif_v.py` exists, so `rlaif_v` exists.
 
 Each file of a plug-in folder defines one constant named after the folder's kind (DATASET, BENCHMARK, BACKBONE,
-JUDGE). There are no decorators and no central lists: adding a plug-in touches one file. A dotted name loads a
+JUDGE, PROTOCOL). There are no decorators and no central lists: adding a plug-in touches one file. A dotted name loads a
 module from outside the package, so a user's own plug-in needs no change here.
 """
 
@@ -15,7 +15,7 @@ from omnireward.errors import UnknownNameError
 
 
 def names(folder: str) -> list[str]:
-    """The plug-ins in a folder of the package, sorted.
+    """The plug-ins in a folder of the package, such as ``datasets`` or ``serve.protocols``, sorted.
 
     >>> "miniature" in names("datasets")
     True
@@ -35,7 +35,7 @@ def load(folder: str, name: str) -> object:
         UnknownNameError: nothing has that name (with the nearest ones), or the module lacks its constant.
             An ImportError inside the plug-in is not hidden.
     """
-    constant = folder.removesuffix("s").upper()
+    constant = folder.rpartition(".")[2].removesuffix("s").upper()
     known = names(folder)
     if name in known:
         module = importlib.import_module(f"omnireward.{folder}.{name}")

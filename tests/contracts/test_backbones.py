@@ -42,8 +42,8 @@ class Subject:
     alone: Tensor
 
     def fresh(self) -> RewardModel:
-        """The same model again, for tests that change it."""
-        return RewardModel.load(self.folder)
+        """The same model again, all of it trainable, for tests that change it."""
+        return RewardModel.load(self.folder).requires_grad_(True)
 
 
 def _family(name: str) -> BackboneFamily:

@@ -180,16 +180,16 @@ def test_shapes_that_share_a_path_are_told_apart_by_keys_that_none_of_them_share
     assert ("POST", "/score") in shared  # of vLLM and UniRL
     for (method, _), routes in shared.items():
         assert method == "POST"
-        assert all(route.keys for route in routes)
-        assert max(Counter(key for route in routes for key in route.keys).values()) == 1
+        assert all(route.keys for route in routes.values())
+        assert max(Counter(key for route in routes.values() for key in route.keys).values()) == 1
 
 
 @each_post
 def test_its_example_finds_it_among_all_shapes(name: str, route: Route) -> None:
-    assert choose(by_path(shapes())["POST", route.path], _example(name, route)) is route
+    assert choose(by_path(shapes())["POST", route.path], _example(name, route)) == name
 
 
 @pytest.mark.parametrize("body", [{}, {"input": "a", "text": "b"}, {"neither": 1}])
 def test_a_body_that_could_be_of_no_shape_or_of_several_is_refused(body: dict[str, Any]) -> None:
-    with pytest.raises(RequestError, match=r"input, messages; or text|text; or input, messages"):
+    with pytest.raises(RequestError, match=r"text \(sglang\); input, messages \(vllm\)"):
         choose(by_path(shapes())["POST", "/classify"], body)

@@ -12,12 +12,14 @@ from rich.table import Table
 from omnireward import plugins
 from omnireward.verbs import parse
 
+_PLACES = {"protocols": "serve.protocols"}
+
 
 @dataclass(frozen=True)
 class ListConfig:
     """What to list."""
 
-    folder: tyro.conf.Positional[Literal["all", "judges", "benchmarks", "datasets", "backbones"]] = "all"
+    folder: tyro.conf.Positional[Literal["all", "judges", "benchmarks", "datasets", "backbones", "protocols"]] = "all"
     """One kind of plug-in, or all."""
 
 
@@ -26,7 +28,7 @@ class _Described(Protocol):
 
 
 def run(words: list[str]) -> None:
-    """List the judges, benchmarks, datasets and backbones that there are.
+    """List the judges, benchmarks, datasets, backbones and protocols that there are.
 
     Example:
       omnireward list judges
@@ -35,8 +37,9 @@ def run(words: list[str]) -> None:
     table = Table("kind", "name", "what it is", box=None, pad_edge=False)
     for folder in get_args(get_type_hints(ListConfig)["folder"])[1:] if chosen == "all" else (chosen,):
         try:
-            for name in plugins.names(folder):
-                table.add_row(folder, name, cast(_Described, plugins.load(folder, name)).summary)
+            place = _PLACES.get(folder, folder)
+            for name in plugins.names(place):
+                table.add_row(folder, name, cast(_Described, plugins.load(place, name)).summary)
         except ModuleNotFoundError as error:
             table.add_row(folder, "", f"needs {error.name}: pip install 'omnireward[train]'")
     Console().print(table)

@@ -1,0 +1,52 @@
+"""A reward function for ms-swift's GRPO, as a class for its registry. In a file for ``--external_plugins``:
+
+    from swift.rewards import orms  # swift.plugin in older versions
+    from omnireward.adapters.ms_swift import orm
+    orms["omnireward"] = orm("http://127.0.0.1:8000")
+
+and then ``--reward_funcs omnireward``. The prompt is the row's ``messages`` up to the completion, its pictures are
+``images``, and a column ``criterion`` is its criterion.
+
+As in TRL, None is skipped, and where no other function gives a number the sum is 0. So a completion without a reward is
+an error, unless ``on_problem="none"`` says that there are other functions: see `omnireward.adapters.trl`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omnireward.adapters.source import Rewarder, criteria_of, rewarder
+from omnireward.adapters.trl import OnProblem, listed, scored
+from omnireward.client import CallLimits
+from omnireward.errors import RecipeError
+
+
+def orm(where: str, criterion: str = "", on_problem: OnProblem = "raise", limits: CallLimits | None = None) -> type:
+    """A class whose instances ms-swift calls; arguments as those of `omnireward.adapters.trl.reward_func`."""
+    source: Rewarder = rewarder(where, limits)
+
+    class OmniRewardORM:
+        """``(completions, **columns) -> rewards``."""
+
+        def __init__(self, args: object = None) -> None:
+            """Newer versions of ms-swift hand over the trainer's arguments; they are not read."""
+
+        def __call__(self, completions: Sequence[str], **columns: Any) -> list[float | None]:
+            """A reward for each completion, or None."""
+            count = len(completions)
+            messages = columns.get("messages")
+            if messages is None or len(messages) != count:
+                raise RecipeError(f"ms-swift gave no `messages` for {count} completions; the prompt is in them.")
+            prompts = [_before(each) for each in messages]
+            criteria = criteria_of(columns.get("criterion"), count, criterion)
+            shown = columns.get("images") or [None] * count
+            asked = list(zip(prompts, completions, shown, criteria, strict=True))
+            return listed(scored(asked, source), on_problem)
+
+    return OmniRewardORM
+
+
+def _before(messages: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
+    """The messages without the completion, which is their last."""
+    return messages[:-1] if messages and messages[-1].get("role") == "assistant" else messages

@@ -1,0 +1,123 @@
+"""Where rewards come from: a server, or a model in this process; and what asks for them, one row for each response.
+
+Rows of one prompt and criterion are asked together, wherever they stand, so that the prompt is computed once.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from omnireward.client import CallLimits, Client
+from omnireward.errors import MediaError, OmniRewardError, PromptError, RecipeError
+from omnireward.judges import open_judge
+from omnireward.judges.reward import RewardJudge
+from omnireward.serve.asking import Ask, Problem, Reward
+from omnireward.serve.scoring import RewardWorker, Row, rows_of
+from omnireward.types import Turn
+
+if TYPE_CHECKING:
+    from omnireward.encoded import Encoded
+
+Rewarder = Callable[[Sequence[Ask]], list[list[Reward]]]
+"""Asks to rewards, in order. Threads may share it. Raises CallError where a server gives none."""
+
+
+class NoRewardError(OmniRewardError, ValueError):
+    """A response has no reward, and the framework has no other place to say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRewards:
+    """A model in this process. A response whose media or prompt cannot be used fails alone; other faults are raised."""
+
+    worker: RewardWorker
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, asks: Sequence[Ask]) -> list[list[Reward]]:
+        """Rewards of all asks together. One call at a time: the model is one."""
+        with self._lock:
+            ready = [self._prepared(row) for row in rows_of(asks)]
+            scored = iter(self.worker.work([one for one in ready if not isinstance(one, Problem)]))
+            found = iter([one if isinstance(one, Problem) else next(scored) for one in ready])
+            return [list(islice(found, len(ask.responses))) for ask in asks]
+
+    def _prepared(self, row: Row) -> Encoded | Problem:
+        try:
+            return self.worker.prepare(row)
+        except MediaError as error:
+            return Problem("media", str(error))
+        except PromptError as error:
+            return Problem("prompt", str(error))
+
+
+def rewarder(where: str, limits: CallLimits | None = None) -> Rewarder:
+    """Open a server or a model; the same one for the same arguments.
+
+    Args:
+        where: ``http://HOST:PORT``, whose key is the environment's OMNIREWARD_API_KEY; or ``reward:FOLDER``.
+        limits: of calls of a server.
+
+    Raises:
+        RecipeError: it is neither.
+        CheckpointError: the folder holds no reward model.
+    """
+    return _opened(where, limits or CallLimits())
+
+
+@lru_cache(maxsize=8)
+def _opened(where: str, limits: CallLimits) -> Rewarder:
+    if where.startswith(("http://", "https://")):
+        client = Client(where, limits=limits)
+        atexit.register(client.close)
+        return client.ask
+    if not where.startswith("reward:"):
+        raise RecipeError(
+            f"rewards come from a server, as http://127.0.0.1:8000, or from a model, as reward:FOLDER; got {where!r}."
+        )
+    judge = open_judge(where)
+    assert isinstance(judge, RewardJudge)
+    return LocalRewards(RewardWorker(judge.model))
+
+
+def rewards_of(rows: Sequence[Row], source: Rewarder) -> list[Reward]:
+    """A reward for each row, in order."""
+    groups: dict[tuple[tuple[Turn, ...], str], list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault((row.prompt, row.criterion), []).append(index)
+    asks = [Ask(prompt, tuple(rows[i].response for i in places), c) for (prompt, c), places in groups.items()]
+    found: dict[int, Reward] = {}
+    for places, rewards in zip(groups.values(), source(asks), strict=True):
+        found.update(zip(places, rewards, strict=True))
+    return [found[index] for index in range(len(rows))]
+
+
+def number(reward: Reward, place: str) -> float:
+    """The reward, where only a number will do. Raises NoRewardError."""
+    if isinstance(reward, Problem):
+        raise NoRewardError(f"{place} has no reward ({reward.kind}): {reward.message}")
+    return reward
+
+
+def criteria_of(value: object, count: int, default: str) -> list[str]:
+    """One criterion for each of `count` rows, from a dataset column; the default where there is none.
+
+    Raises:
+        RecipeError: the column holds something else.
+    """
+    if value is None:
+        return [default] * count
+    values = [value] * count if isinstance(value, str) else value
+    if not isinstance(values, Sequence) or len(values) != count:
+        raise RecipeError(f"the column `criterion` must hold {count} strings, one for each row.")
+    found = []
+    for each in values:
+        if not isinstance(each, str | None):
+            raise RecipeError(f"the column `criterion` holds a {type(each).__name__}; it must hold strings.")
+        found.append(default if each is None else each)
+    return found

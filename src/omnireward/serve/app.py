@@ -1,0 +1,221 @@
+"""The HTTP app: probes, counts, the native shape, uploads, every shape of `protocols`, and the playground."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from omnireward import __version__, web
+from omnireward.errors import RecipeError
+from omnireward.judges import Judge
+from omnireward.serve import schema
+from omnireward.serve.asking import Problem, RequestError, Reward, Route, Shape
+from omnireward.serve.bodies import chunks, read_json
+from omnireward.serve.config import ServeConfig
+from omnireward.serve.gate import OPEN, Gate, exchange_of, paths_of
+from omnireward.serve.media import MIB, RequestMedia
+from omnireward.serve.protocols import by_path, choose, shapes
+from omnireward.serve.service import Service
+
+UPLOAD_PATIENCE = 10  # an upload may take so many times as long as a JSON body
+_UPLOADED = re.compile(r"(image|video|audio|model)/[\w.+-]+|application/octet-stream", re.ASCII)
+# What is left for a whole request where a shape has no room for a problem of one response.
+_STATUS = {"media": 422, "prompt": 422, "deadline": 504, "failed": 500}
+
+
+def create_app(config: ServeConfig, judge: Judge, keys: Sequence[str] = ()) -> FastAPI:
+    """The app for a judge that is open. Its `state.service` holds what the routes share; closed when the app ends.
+
+    Raises:
+        RecipeError: a shape wants a path of the server's own.
+    """
+    service = Service(config, judge, keys)
+
+    @asynccontextmanager
+    async def living(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(service.close)
+
+    app = FastAPI(
+        title="omnireward", version=__version__, docs_url=None, redoc_url=None, lifespan=living, redirect_slashes=False
+    )
+    app.state.service = service
+    routes = _Routes(service)
+    app.add_api_route("/livez", routes.live, methods=["GET"], summary="Whether the server computes; 503 where not.")
+    app.add_api_route("/readyz", routes.ready, methods=["GET"], summary="Whether to send requests here; 503 where not.")
+    app.add_api_route("/metrics", routes.metrics, methods=["GET"], summary="Counts, as Prometheus reads them.")
+    app.add_api_route("/v1/uploads", routes.upload, methods=["POST"], summary="Send a medium ahead.", status_code=201)
+    app.add_api_route(
+        "/v1/judgements",
+        routes.judgement,
+        methods=["POST"],
+        summary="Compare two responses.",
+        description="Probabilities of a, tie and b are there where the judge has them. A reward model has none: plain "
+        "Bradley-Terry gives no probability of a tie.",
+        openapi_extra=_body("JudgementBody"),
+    )
+    app.add_api_route(
+        "/v1/rewards",
+        routes.of({"native": schema.REWARDS}, {}),
+        methods=["POST"],
+        summary="Raw rewards of responses to one prompt.",
+        description="For each criterion a list with, for each response, a value or the problem that there was. Rewards "
+        "are raw: no sigmoid, and only differences between responses to one prompt have a meaning.",
+        openapi_extra=_body("RewardsBody"),
+    )
+    page = web.page()
+    for path, (kind, data) in page.items():
+        app.add_api_route(path, routes.file(kind, data), methods=["GET"], include_in_schema=False)
+    found, taken = shapes(), paths_of(app.routes)
+    for (method, path), claims in by_path(found).items():
+        if path in taken:
+            service.close()
+            raise RecipeError(f"the protocol {' and '.join(claims)!r} wants {path}, which is this server's own.")
+        app.add_api_route(
+            path,
+            routes.of(claims, found) if method == "POST" else routes.told(next(iter(claims.values()))),
+            methods=[method],
+            summary="; or ".join(found[name].summary for name in claims),
+            tags=list(claims),
+        )
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(Exception, _bug)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    # A browser that asks for a page can send no key with it; the page says nothing, and asks for one.
+    app.add_middleware(Gate, service=service, paths=paths_of(app.routes), unlocked=OPEN | page.keys())
+    return app
+
+
+class _Routes:
+    """The endpoints."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def live(self) -> Response:
+        alive = self._service.alive
+        return JSONResponse({"live": alive}, 200 if alive else 503)
+
+    async def ready(self) -> Response:
+        ready = self._service.ready
+        return JSONResponse({"ready": ready, "draining": self._service.draining}, 200 if ready else 503)
+
+    async def metrics(self) -> Response:
+        return PlainTextResponse(self._service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def file(self, kind: str, data: bytes) -> Any:
+        """The endpoint of one file of the playground."""
+
+        async def answer() -> Response:
+            return Response(data, media_type=kind, headers=web.HEADERS)
+
+        return answer
+
+    async def upload(self, request: Request) -> Response:
+        config = self._service.config
+        # Also what no page of another site can send without asking first.
+        if not _UPLOADED.fullmatch(request.headers.get("content-type", "").partition(";")[0].strip().lower()):
+            raise RequestError(
+                "an upload is the bytes of one medium, with Content-Type: application/octet-stream, or one of image/, "
+                "video/, audio/ and model/.",
+                status=415,
+            )
+        body = chunks(request, config.max_upload_mb * MIB, config.body_seconds * UPLOAD_PATIENCE)
+        upload = await self._service.uploads.receive(body)
+        return JSONResponse({"id": upload.id, "bytes": upload.bytes, "expires_in_s": config.upload_seconds}, 201)
+
+    async def judgement(self, request: Request) -> Response:
+        exchange = exchange_of(request)
+        body = await self._json(request)
+        until = self._service.until(body, exchange.begun)
+        comparison = await asyncio.to_thread(schema.read_judgement, body, self._media(request, until))
+        judgement = await self._service.judgement(comparison, until, request)
+        return JSONResponse(schema.write_judgement(judgement, self._service.served(exchange.id)))
+
+    def told(self, route: Route) -> Any:
+        """The endpoint of a path that is only read."""
+
+        async def answer(request: Request) -> Response:
+            return JSONResponse(route.write({}, [], self._service.served(exchange_of(request).id)))
+
+        return answer
+
+    def of(self, claims: Mapping[str, Route], found: Mapping[str, Shape]) -> Any:
+        """The endpoint of one path, which one shape or several have. A shape that is not found is the native one."""
+
+        async def answer(request: Request) -> Response:
+            exchange = exchange_of(request)
+            self._service.require_rewards()
+            body = await self._json(request)
+            name = choose(claims, body)
+            route = claims[name]
+            until = self._service.until(body, exchange.begun)
+            asks = await asyncio.to_thread(route.read, body, self._media(request, until))
+            rewards = await self._service.rewards(asks, until, request)
+            served = self._service.served(exchange.id)
+            problems = [one for row in rewards for one in row if isinstance(one, Problem)]
+            if problems and name in found and found[name].on_problem == "whole request fails":
+                return _failed(rewards, problems[0], exchange.id)
+            return JSONResponse(route.write(body, rewards, served))
+
+        return answer
+
+    async def _json(self, request: Request) -> dict[str, Any]:
+        config = self._service.config
+        return await read_json(request, config.max_body_mb * MIB, config.body_seconds, exchange_of(request).share)
+
+    def _media(self, request: Request, until: float) -> RequestMedia:
+        service = self._service
+        fetch = None if service.fetcher is None else partial(service.fetcher, until=until)
+        return RequestMedia(service.uploads, exchange_of(request).share.add, fetch, service.config.max_media)
+
+
+def _failed(rewards: Sequence[Sequence[Reward]], first: Problem, name: str) -> Response:
+    """The shape has no place for a problem, and a number in its place would be a lie."""
+    flat = [reward for row in rewards for reward in row]
+    problems = [
+        {"index": i, "kind": one.kind, "message": one.message} for i, one in enumerate(flat) if isinstance(one, Problem)
+    ]
+    error = {"kind": first.kind, "message": first.message, "field": "", "problems": problems}
+    return JSONResponse({"error": error, "id": name}, _STATUS[first.kind])
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """No such path, or another method."""
+    assert isinstance(error, HTTPException)
+    said = {"kind": "request", "message": error.detail, "field": ""}
+    return JSONResponse({"error": said, "id": exchange_of(request).id}, error.status_code, error.headers)
+
+
+async def _bug(request: Request, _error: Exception) -> Response:
+    said = {"kind": "failed", "message": "the server has a fault; its log says where.", "field": ""}
+    # After a fault uvicorn closes the connection, whatever it said before.
+    return JSONResponse({"error": said, "id": exchange_of(request).id}, 500, {"Connection": "close"})
+
+
+def _body(name: str) -> dict[str, Any]:
+    of = {"schema": {"$ref": f"#/components/schemas/{name}"}}
+    return {"requestBody": {"required": True, "content": {"application/json": of}}}
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's, and the bodies that it does not read itself."""
+    if not app.openapi_schema:
+        made = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        kinds = [(kind, "validation") for kind in (schema.RewardsBody, schema.JudgementBody)]
+        _, found = models_json_schema(kinds, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
+        defined: Mapping[str, Any] = found["$defs"]
+        made.setdefault("components", {}).setdefault("schemas", {}).update(defined)
+        app.openapi_schema = made
+    return app.openapi_schema

@@ -1,0 +1,185 @@
+"""The native shape: ``/v1/rewards`` and ``/v1/judgements``, every field typed and bounded.
+
+Raw rewards, no sigmoid: two of them compare, one alone says nothing. Plain Bradley-Terry has no probability of a tie,
+so none is given; a judge that has P(a), P(tie) and P(b) gives them in a judgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+
+from omnireward.serve.asking import Ask, Inline, Problem, RequestError, Reward, Route, Served
+from omnireward.serve.media import UPLOAD
+from omnireward.types import Comparison, Judgement, Part, Text, Turn
+
+MOST_TURNS, MOST_PARTS, MOST_ITEMS = 256, 256, 4096  # the server's own limits are checked besides
+_TEXT, _MEDIA, _PARTS = "<text>", "<media>", "<parts>"  # of unions; in an error's place they are no part of the body
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class TextPart(_Strict):
+    """Text. Whatever it spells stays text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class MediaPart(_Strict):
+    """An image, a video, a sound or a 3D object: bytes as base64, the id of an upload, or a URL."""
+
+    type: Literal["image", "video", "audio", "mesh"]
+    base64: str | None = None
+    upload: str | None = None
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> MediaPart:
+        if sum(source is not None for source in (self.base64, self.upload, self.url)) != 1:
+            raise ValueError("give one of base64, upload and url")
+        return self
+
+
+def _kind_of_part(value: object) -> str:
+    kind = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+    return _TEXT if kind == "text" else _MEDIA
+
+
+def _kind_of_content(value: object) -> str:
+    return _TEXT if isinstance(value, str) else _PARTS
+
+
+PartBody = Annotated[Annotated[TextPart, Tag(_TEXT)] | Annotated[MediaPart, Tag(_MEDIA)], Discriminator(_kind_of_part)]
+Parts = Annotated[list[PartBody], Field(min_length=1, max_length=MOST_PARTS)]
+Content = Annotated[Annotated[str, Tag(_TEXT)] | Annotated[Parts, Tag(_PARTS)], Discriminator(_kind_of_content)]
+
+
+class TurnBody(_Strict):
+    """A role and its content, in reading order."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Content
+
+
+Prompt = Annotated[list[TurnBody], Field(min_length=1, max_length=MOST_TURNS)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class RewardsBody(_Strict):
+    """Any number of responses to one prompt, under one criterion or several (none: overall quality)."""
+
+    prompt: Prompt
+    responses: Annotated[list[Content], Field(min_length=1, max_length=MOST_ITEMS)]
+    criterion: str | None = None
+    criteria: Annotated[list[str], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
+    deadline_s: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _one_form(self) -> RewardsBody:
+        if self.criterion is not None and self.criteria is not None:
+            raise ValueError("give criterion or criteria, not both")
+        return self
+
+
+class JudgementBody(_Strict):
+    """Two responses to one prompt under a criterion (none: overall quality)."""
+
+    prompt: Prompt
+    response_a: Content
+    response_b: Content
+    criterion: str = ""
+    deadline_s: Seconds | None = None
+
+
+Body = TypeVar("Body", RewardsBody, JudgementBody)
+
+
+def _validated(kind: type[Body], body: Mapping[str, Any]) -> Body:
+    try:
+        return kind.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        field = ".".join(str(step) for step in first["loc"] if step not in (_TEXT, _MEDIA, _PARTS))
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise RequestError(f"{first['msg']}{more}.", field=field) from error
+
+
+def _content(content: Content, inline: Inline, field: str) -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (Text(content),)
+    return tuple(_part(part, inline, f"{field}.{i}") for i, part in enumerate(content))
+
+
+def _part(part: TextPart | MediaPart, inline: Inline, field: str) -> Part:
+    if isinstance(part, TextPart):
+        return Text(part.text)
+    if part.base64 is not None:
+        return inline.base64(part.type, part.base64, f"{field}.base64")
+    if part.upload is not None:
+        return inline.url(part.type, UPLOAD + part.upload, f"{field}.upload")
+    return inline.url(part.type, part.url or "", f"{field}.url")
+
+
+def _prompt(turns: Sequence[TurnBody], inline: Inline) -> tuple[Turn, ...]:
+    return tuple(Turn(turn.role, _content(turn.content, inline, f"prompt.{i}.content")) for i, turn in enumerate(turns))
+
+
+def _read_rewards(body: Mapping[str, Any], inline: Inline) -> Sequence[Ask]:
+    asked = _validated(RewardsBody, body)
+    prompt = _prompt(asked.prompt, inline)
+    responses = tuple(_content(one, inline, f"responses.{i}") for i, one in enumerate(asked.responses))
+    criteria = asked.criteria if asked.criteria is not None else [asked.criterion or ""]
+    return [Ask(prompt, responses, criterion) for criterion in criteria]
+
+
+def _write_rewards(_body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served: Served) -> dict[str, Any]:
+    return {**_served(served), "rewards": [[_reward(one) for one in row] for row in rewards], "raw": True}
+
+
+def _reward(reward: Reward) -> dict[str, Any]:
+    return {"problem": _problem(reward)} if isinstance(reward, Problem) else {"value": reward}
+
+
+def _problem(problem: Problem) -> dict[str, str]:
+    return {"kind": problem.kind, "message": problem.message}
+
+
+def _served(served: Served) -> dict[str, Any]:
+    return {"id": served.request, "model": served.model, "revision": served.revision, "created": served.created}
+
+
+REWARDS = Route("/v1/rewards", _read_rewards, _write_rewards)
+
+
+def read_judgement(body: Mapping[str, Any], inline: Inline) -> Comparison:
+    """What two responses are asked. Raises RequestError."""
+    asked = _validated(JudgementBody, body)
+    return Comparison(
+        _prompt(asked.prompt, inline),
+        _content(asked.response_a, inline, "response_a"),
+        _content(asked.response_b, inline, "response_b"),
+        asked.criterion,
+    )
+
+
+def write_judgement(judgement: Judgement | Problem, served: Served) -> dict[str, Any]:
+    """A judgement, or why there is none. What a judge does not have is left out."""
+    if isinstance(judgement, Problem):
+        return {**_served(served), "problem": _problem(judgement)}
+    if judgement.error:
+        return {**_served(served), "problem": _problem(Problem("failed", judgement.error))}
+    found: dict[str, Any] = {"margin": judgement.margin}
+    if judgement.rewards is not None:
+        found["rewards"] = dict(zip("ab", judgement.rewards, strict=True))
+    if judgement.probabilities is not None:
+        found["probabilities"] = dict(zip(("a", "tie", "b"), judgement.probabilities, strict=True))
+    if judgement.verdict is not None:
+        found["verdict"] = judgement.verdict
+    if judgement.rationale:
+        found["rationale"] = judgement.rationale
+    return {**_served(served), "judgement": found}

@@ -1,0 +1,198 @@
+"""What all routes of a server share: the judge, its queue, uploads, limits and counts."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from omnireward.judges import Judge, PatientJudge
+from omnireward.judges.reward import RewardJudge
+from omnireward.serve.asking import Ask, Problem, RequestError, Reward, Served
+from omnireward.serve.bodies import Held
+from omnireward.serve.config import ServeConfig
+from omnireward.serve.fetching import Fetcher
+from omnireward.serve.media import MIB, OverloadedError, Uploads
+from omnireward.serve.metrics import Metrics
+from omnireward.serve.queue import LATE, Queue
+from omnireward.serve.scoring import JUDGED_TOGETHER, JudgeWorker, RewardWorker, Row, rows_of
+from omnireward.types import Comparison, Judgement, Part, Text
+
+# Tokens of one batch, what rows share counted for each: some passes of a reward model, so that rows of different
+# requests meet, and none waits long for those before it.
+BATCH_TOKENS = 65_536
+GONE = 499  # the status that others log where nobody waits for the reply any more
+
+Result = TypeVar("Result")
+
+
+class Slots:
+    """How many requests are under way; a request more than there are is refused at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self.taken = most, 0
+        self._usual = 1.0  # seconds of a request, recent ones counting more
+
+    def take(self) -> None:
+        """Raises OverloadedError."""
+        if self.taken >= self._most:
+            raise OverloadedError(f"{self._most} requests are under way, and no more are taken on; try again later.")
+        self.taken += 1
+
+    def give_back(self, seconds: float) -> None:
+        """A request has been answered."""
+        self.taken -= 1
+        self._usual += 0.1 * (seconds - self._usual)
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds until there may be room."""
+        return min(30, max(1, math.ceil(self._usual)))
+
+
+class Service:
+    """A judge that is being served.
+
+    Args:
+        config: what the server was told.
+        judge: an opened judge.
+        keys: API keys; none leaves the server open to this machine.
+    """
+
+    def __init__(self, config: ServeConfig, judge: Judge, keys: Sequence[str] = ()) -> None:
+        self.config, self.judge, self.keys = config, judge, tuple(keys)
+        self.fetcher = Fetcher.of(
+            config.media_hosts, config.media_networks, config.max_upload_mb * MIB, config.fetch_seconds
+        )
+        self.draining = False
+        self.slots = Slots(config.max_queue)
+        self.held = Held(config.max_held_mb * MIB)
+        self.uploads = Uploads(config.max_upload_mb * MIB, config.max_uploads_mb * MIB, config.upload_seconds)
+        self.metrics = Metrics({"requests_under_way": lambda: self.slots.taken, "ready": lambda: self.ready})
+        self._rewards: Queue[Row, Any, float] | None = None
+        self._judgements: Queue[Comparison, Comparison, Judgement] | None = None
+        if isinstance(judge, RewardJudge):
+            self._rewards = Queue(RewardWorker(judge.model), BATCH_TOKENS, self.metrics.batch)
+        else:
+            together = judge.window if isinstance(judge, PatientJudge) else JUDGED_TOGETHER
+            self._judgements = Queue(JudgeWorker(judge), together, self.metrics.batch)
+
+    @property
+    def alive(self) -> bool:
+        """Whether what is asked will be answered."""
+        return all(queue.alive for queue in (self._rewards, self._judgements) if queue is not None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether to send requests here."""
+        return self.alive and not self.draining
+
+    def served(self, request: str) -> Served:
+        """What a reply says of this server."""
+        return Served(self.config.model_name, self.judge.fingerprint, request, int(time.time()))
+
+    def require_rewards(self) -> None:
+        """Raises NoRewardsError where the judge compares only."""
+        if self._rewards is None:
+            raise NoRewardsError(self.config.judge)
+
+    async def rewards(self, asks: Sequence[Ask], until: float, request: Request) -> list[list[Reward]]:
+        """A reward, or a problem, for each response of each ask.
+
+        Raises:
+            NoRewardsError: the judge has none.
+            RequestError: more is asked than the server takes on.
+        """
+        self.require_rewards()
+        assert self._rewards is not None
+        self._check([(ask.prompt, ask.criterion, *ask.responses) for ask in asks])
+        rows = rows_of(asks)
+        results: list[Reward] = await _waited(self._rewards.submit(rows, until), len(rows), until, request)
+        for result in results:
+            self.metrics.rewards(result.kind if isinstance(result, Problem) else "ok", 1)
+        left = iter(results)
+        return [list(islice(left, len(ask.responses))) for ask in asks]
+
+    async def judgement(self, comparison: Comparison, until: float, request: Request) -> Judgement | Problem:
+        """What the judge says of two responses. Raises RequestError."""
+        c = comparison
+        if self._judgements is None:
+            a, b = (await self.rewards([Ask(c.prompt, (c.response_a, c.response_b), c.criterion)], until, request))[0]
+            for reward in (a, b):
+                if isinstance(reward, Problem):
+                    return reward
+            assert isinstance(a, float) and isinstance(b, float)  # noqa: PT018
+            return Judgement(a - b, rewards=(a, b))
+        self._check([(c.prompt, c.criterion, c.response_a, c.response_b)])
+        return (await _waited(self._judgements.submit([c], until), 1, until, request))[0]
+
+    def until(self, body: Mapping[str, Any], begun: float) -> float:
+        """The time, of `time.monotonic`, at which a request is late. Raises RequestError."""
+        asked = body.get("deadline_s")
+        if asked is None:
+            return begun + self.config.deadline
+        if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
+            raise RequestError("must be a number of seconds above 0.", field="deadline_s")
+        return begun + min(float(asked), self.config.deadline)
+
+    def close(self) -> None:
+        """Stop, and remove the uploads. Twice is harmless."""
+        for queue in (self._rewards, self._judgements):
+            if queue is not None:
+                queue.close()
+        self.uploads.close()
+
+    def _check(self, asked: Sequence[tuple[Any, ...]]) -> None:
+        rows = sum(len(one) - 2 for one in asked)
+        if rows > self.config.max_responses:
+            most = self.config.max_responses
+            raise RequestError(f"{rows} responses times criteria are asked; at most {most} are.", status=413)
+        chars = 0
+        for prompt, criterion, *responses in asked:
+            chars += len(criterion) + sum(_chars(turn.content) for turn in prompt) + sum(map(_chars, responses))
+        if chars > self.config.max_chars:
+            raise RequestError(
+                f"{chars:,} characters are asked about, a prompt counted for each criterion; at most "
+                f"{self.config.max_chars:,} are.",
+                status=413,
+            )
+
+
+class NoRewardsError(RequestError):
+    """The judge compares responses, and has no reward for one."""
+
+    def __init__(self, judge: str) -> None:
+        super().__init__(
+            f"the judge {judge.partition(':')[0]!r} compares two responses and gives none a reward of its own: ask "
+            "/v1/judgements, or serve a reward model (--judge reward:FOLDER).",
+            status=501,
+        )
+
+
+def _chars(content: Sequence[Part]) -> int:
+    return sum(len(part.text) for part in content if isinstance(part, Text))
+
+
+async def _waited(
+    future: Future[list[Result | Problem]], count: int, until: float, request: Request
+) -> list[Result | Problem]:
+    """Results, or `LATE` for each at the deadline. Nothing is computed for a client that has gone."""
+    coming = asyncio.wrap_future(future)
+    gone = asyncio.ensure_future(request.receive())  # the body was read: what comes now is that nobody waits
+    try:
+        both: set[asyncio.Future[Any]] = {coming, gone}
+        await asyncio.wait(both, timeout=until - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone_first = gone.done() and not coming.done()
+        gone.cancel()
+        if not coming.done():
+            coming.cancel()
+    if gone_first:
+        raise RequestError("the client has gone.", status=GONE)
+    return coming.result() if not coming.cancelled() else [LATE for _ in range(count)]

@@ -1,0 +1,43 @@
+"""omnireward serve: rewards over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.util import find_spec
+
+from omnireward.errors import MissingExtraError
+from omnireward.judges import open_judge
+from omnireward.serve.config import ServeConfig, read_keys
+from omnireward.verbs import parse
+
+
+def run(words: list[str]) -> None:
+    """Serve a judge over HTTP.
+
+    POST /v1/rewards gives raw rewards, /v1/judgements compares two responses, and there are the paths that RL
+    frameworks call. It listens to this machine only, unless it has API keys (OMNIREWARD_API_KEYS).
+
+    Examples:
+      omnireward serve --judge reward:out/run
+      OMNIREWARD_API_KEYS=... omnireward serve --judge reward:out/run --host 0.0.0.0
+    """
+    config = parse("serve", run, ServeConfig, words)
+    keys = read_keys(config)
+    for module in ("fastapi", "uvicorn"):
+        if find_spec(module) is None:
+            raise MissingExtraError("a server", "serve")
+    from omnireward.serve.app import create_app
+    from omnireward.serve.run import bound, server
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    with bound(config) as taken:
+        app = create_app(config, open_judge(config.judge), keys)
+        host = f"[{config.host}]" if ":" in config.host else config.host
+        print(f"{config.model_name} is served at http://{host}:{taken.getsockname()[1]}", flush=True)
+        try:
+            server(app).run([taken])
+        finally:
+            app.state.service.close()
+    print("ended.", flush=True)

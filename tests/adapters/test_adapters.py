@@ -1,0 +1,280 @@
+"""What each framework hands over becomes rows; what comes back has its form, and never a made-up number."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.adapters.made_up import MadeUp
+
+from omnireward.adapters import easyr1, flow_grpo, ms_swift, source, trl, verl
+from omnireward.adapters.pictures import picture
+from omnireward.errors import RecipeError, UnreadableMediaError
+from omnireward.media import decode
+from omnireward.serve.asking import Ask, Problem, Reward
+from omnireward.serve.scoring import Row
+from omnireward.types import Media, Text, Turn
+
+WHERE = "http://127.0.0.1:8000"
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> MadeUp:
+    """In place of every source, whatever its address."""
+    found = MadeUp()
+    for module in (trl, ms_swift, verl, easyr1, flow_grpo):
+        monkeypatch.setattr(module, "rewarder", lambda *_args: found)
+    return found
+
+
+def _chat(words: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": words}]
+
+
+def _said(words: str) -> list[dict[str, Any]]:
+    return [{"role": "assistant", "content": words}]
+
+
+@pytest.mark.parametrize("form", ["plain", "chats"])
+def test_trl_gets_a_number_for_each_completion_and_none_where_there_is_no_reward(made_up: MadeUp, form: str) -> None:
+    """Both forms of its datasets; the columns that it adds are of no concern."""
+    prompts: list[Any] = ["ask one", "ask two", "ask one"]
+    completions: list[Any] = ["say 1.5", "say nothing", "say -2"]
+    if form == "chats":
+        prompts, completions = [_chat(each) for each in prompts], [_said(each) for each in completions]
+    function = trl.reward_func(WHERE, on_problem="none")
+    found = function(prompts=prompts, completions=completions, completion_ids=[[1]] * 3, trainer_state=None, answer="x")
+    assert found == [1.5, None, -2.0]
+    assert made_up.words == [("ask one", "", ["say 1.5", "say -2"]), ("ask two", "", ["say nothing"])]
+
+
+def test_trl_raises_or_logs_what_has_no_reward(made_up: MadeUp, caplog: pytest.LogCaptureFixture) -> None:
+    """TRL would make 0 of a None of its only function, so None must be asked for."""
+    with pytest.raises(source.NoRewardError, match=r"completion 1 has no reward \(failed\): made up"):
+        trl.reward_func(WHERE)(["a", "b"], ["1", "nothing"])
+    with caplog.at_level(logging.WARNING):
+        trl.reward_func(WHERE, on_problem="none")(["a", "b"], ["1", "nothing"])
+    assert "1 of 2 completions have no reward; the first (failed): made up." in caplog.text
+
+
+def test_trl_reads_criteria_and_pictures_of_rows(made_up: MadeUp) -> None:
+    red = Image.new("RGB", (4, 4), (200, 0, 0))
+    place = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what?"}]}]
+    inside = [{"role": "user", "content": [{"type": "text", "text": "and this?"}, {"type": "image", "image": red}]}]
+    function = trl.reward_func(WHERE, criterion="Be brief.")
+    assert function(
+        [place, "plain", inside], ["1", "2", "3"], images=[[red], [red, red], None], criterion=["Be red.", None, ""]
+    ) == [1.0, 2.0, 3.0]
+    assert made_up.words == [
+        ("(image) what?", "Be red.", ["1"]),
+        ("(image) (image) plain", "Be brief.", ["2"]),
+        ("and this? (image)", "", ["3"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "images", "message"),
+    [
+        ([{"role": "user", "content": [{"type": "image"}]}], None, "more places for pictures"),
+        ([{"role": "user", "content": [{"type": "video"}]}], None, "of the type 'video'"),
+        ([{"role": "narrator", "content": "x"}], None, "has the role 'narrator'"),
+        ([{"role": "user", "content": None}], None, "has the content None"),
+        ([{"role": "system", "content": "x"}], [b"picture"], "no user turn to show them in"),
+        ("words", ["/etc/passwd"], "Paths are not opened"),
+        ("words", [7], "got a int"),
+    ],
+)
+def test_trl_rows_that_cannot_be_read_fail_alone(
+    made_up: MadeUp, caplog: pytest.LogCaptureFixture, prompt: Any, images: Any, message: str
+) -> None:
+    assert trl.reward_func(WHERE, on_problem="none")([prompt, "fine"], ["1", "2"], images=[images, None]) == [None, 2.0]
+    assert message in caplog.text
+
+
+def test_trl_shows_the_functions_name_in_its_logs(made_up: MadeUp) -> None:
+    assert trl.reward_func(WHERE).__name__ == "omnireward"
+    assert trl.reward_func(WHERE, name="short").__name__ == "short"
+
+
+@pytest.mark.parametrize("column", [["one"], [1, 2], 7])
+def test_a_column_of_criteria_that_holds_something_else_is_an_error(made_up: MadeUp, column: Any) -> None:
+    with pytest.raises(RecipeError, match="column `criterion`"):
+        trl.reward_func(WHERE)(["a", "b"], ["1", "2"], criterion=column)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"args": object()}], ids=["older versions", "newer versions"])
+def test_ms_swift_makes_its_function_and_finds_the_prompt_in_the_messages(
+    made_up: MadeUp, arguments: dict[str, Any]
+) -> None:
+    made = ms_swift.orm(WHERE, on_problem="none")(**arguments)
+    messages = [_chat("ask one") + _said("say 1"), _chat("ask two") + _said("say nothing"), _chat("ask three")]
+    found = made(["say 1", "say nothing", "say 3"], messages=messages, images=[[], [{"bytes": b"picture"}], None])
+    assert found == [1.0, None, 3.0]
+    assert [prompt for prompt, _, _ in made_up.words] == ["ask one", "(image) ask two", "ask three"]
+    with pytest.raises(RecipeError, match="gave no `messages`"):
+        made(["say 1"])
+    with pytest.raises(source.NoRewardError, match="completion 1 has no reward"):
+        ms_swift.orm(WHERE)()(["say 1", "say nothing"], messages=messages[:2])
+
+
+@pytest.mark.parametrize("prompt", ["ask one", _chat("ask one")])
+def test_verl_gets_a_number_under_the_rows_criterion(made_up: MadeUp, prompt: Any) -> None:
+    row = {"question": prompt, "criterion": "Be red.", "index": 7}
+    found = verl.compute_score("data", "say 2.5", "truth", row, where=WHERE, reward_router_address=None)
+    assert found == 2.5
+    assert verl.compute_score("data", "1", "", {"ask": "x"}, where=WHERE, prompt_key="ask", criterion="Short.") == 1.0
+    assert made_up.words == [("ask one", "Be red.", ["say 2.5"]), ("x", "Short.", ["1"])]
+
+
+def test_verl_without_a_reward_or_a_prompt_is_an_error(made_up: MadeUp) -> None:
+    with pytest.raises(source.NoRewardError, match="a response of 'data' has no reward"):
+        verl.compute_score("data", "nothing", "", {"question": "x"}, where=WHERE)
+    with pytest.raises(RecipeError, match=r"has no 'question'; it has answer, index"):
+        verl.compute_score("data", "1", "", {"index": 1, "answer": "x"}, where=WHERE)
+    with pytest.raises(RecipeError, match=r"has no 'question'; it has nothing"):
+        verl.compute_score("data", "1", "", where=WHERE)
+
+
+def _easy(response: str, answer: Any) -> dict[str, Any]:
+    return {"response": response, "response_length": 3, "ground_truth": answer}
+
+
+def test_easyr1_gets_an_overall_score_for_each_response(made_up: MadeUp) -> None:
+    assert easyr1.REWARD_TYPE == "batch"
+    batch = [
+        _easy("say 1", json.dumps({"prompt": "ask one", "criterion": "Be red."})),
+        _easy("say 2", {"prompt": _chat("ask two")}),
+    ]
+    assert easyr1.compute_score(batch, where=WHERE, criterion="Short.") == [
+        {"overall": 1.0, "omnireward": 1.0},
+        {"overall": 2.0, "omnireward": 2.0},
+    ]
+    assert made_up.words == [("ask one", "Be red.", ["say 1"]), ("ask two", "Short.", ["say 2"])]
+
+
+@pytest.mark.parametrize("answer", ["42", "not json", '{"criterion": "x"}', None, ["prompt"], "[" * 100_000])
+def test_easyr1_without_a_prompt_or_a_reward_is_an_error(made_up: MadeUp, answer: Any) -> None:
+    with pytest.raises(RecipeError, match="the answer of response 0 is no object with `prompt`"):
+        easyr1.compute_score([_easy("1", answer)], where=WHERE)
+    with pytest.raises(source.NoRewardError, match="response 0 of the batch has no reward"):
+        easyr1.compute_score([_easy("nothing", {"prompt": "a"})], where=WHERE)
+
+
+def _noise(seed: int = 0) -> Any:
+    return np.random.default_rng(seed).integers(0, 256, (2, 6, 8, 3), dtype=np.uint8)
+
+
+def _tensor(array: Any, kind: str) -> Any:
+    torch = pytest.importorskip("torch")
+    return torch.from_numpy(array).to(getattr(torch, kind))
+
+
+FORMS: dict[str, Callable[[Any], Any]] = {
+    "nhwc uint8": lambda p: p,
+    "nchw float32": lambda p: p.transpose(0, 3, 1, 2).astype(np.float32) / 255,
+    "nchw float64": lambda p: p.transpose(0, 3, 1, 2) / 255,
+    "nhwc uint8 tensor": lambda p: _tensor(p, "uint8"),
+    "nchw float32 tensor": lambda p: _tensor(p.transpose(0, 3, 1, 2).astype(np.float32) / 255, "float32"),
+    "PIL images": lambda p: [Image.fromarray(one) for one in p],
+    "one array each": list,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_flow_grpos_pictures_arrive_with_the_same_pixels(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    asked: list[Ask] = []
+
+    def keep(asks: list[Ask]) -> list[list[Reward]]:
+        asked.extend(asks)
+        return [[0.5] * len(ask.responses) for ask in asks]
+
+    monkeypatch.setattr(flow_grpo, "rewarder", lambda *_args: keep)
+    pixels = _noise()
+    scores, info = flow_grpo.scorer(WHERE)(FORMS[form](pixels), ["one", "two"], [{"criterion": "Be red."}, {}])
+    assert scores == [0.5, 0.5]
+    assert info == {"errors": [None, None]}
+    assert [ask.criterion for ask in asked] == ["Be red.", ""]
+    assert asked[0].prompt == (Turn("user", (Text("one"),)),)
+    for ask, expected in zip(asked, pixels, strict=True):
+        (image,) = ask.responses[0]
+        assert isinstance(image, Media)
+        assert np.array_equal(decode(image), expected)
+
+
+def test_flow_grpo_takes_half_precision_within_a_step_of_each_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bfloat16 has 8 significant bits, so a colour near 255 can be off by half of 2**-8 of it: less than one step."""
+    asked: list[Ask] = []
+
+    def keep(asks: list[Ask]) -> list[list[Reward]]:
+        asked.extend(asks)
+        return [[0.5] * len(ask.responses) for ask in asks]
+
+    monkeypatch.setattr(flow_grpo, "rewarder", lambda *_args: keep)
+    pixels = _noise()
+    floats = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / 255
+    flow_grpo.scorer(WHERE)(_tensor(floats, "bfloat16"), ["one", "two"], {})
+    (image,) = asked[0].responses[0]
+    assert isinstance(image, Media)
+    assert np.abs(decode(image).astype(int) - pixels[0].astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((1, 4, 4, 4), np.uint8), "must be"),
+        (np.zeros((1, 4, 4, 3), np.float32), "must be"),
+        (np.zeros((4, 4, 3), np.uint8), "must be"),
+        (np.full((1, 3, 4, 4), 255.0), r"must lie in \[0, 1\]"),
+        (np.full((1, 3, 4, 4), -1.0), r"must lie in \[0, 1\]"),
+        (np.full((1, 3, 4, 4), np.nan), r"must lie in \[0, 1\]"),
+        (["/etc/passwd"], "Paths are not opened"),
+    ],
+)
+def test_flow_grpo_refuses_what_is_no_picture(made_up: MadeUp, images: Any, message: str) -> None:
+    with pytest.raises(UnreadableMediaError, match=message):
+        flow_grpo.scorer(WHERE)(images, ["one"], {})
+
+
+def test_flow_grpo_without_a_reward_raises_or_gives_nan(made_up: MadeUp) -> None:
+    """Of the made-up source, a picture has no number."""
+    with pytest.raises(source.NoRewardError, match="image 0 has no reward"):
+        flow_grpo.scorer(WHERE)(_noise(), ["one", "two"], [])
+    scores, info = flow_grpo.scorer(WHERE, on_problem="nan")(_noise(), ["one", "two"])
+    assert all(math.isnan(score) for score in scores)
+    assert info["errors"] == ["failed: made up."] * 2
+    with pytest.raises(RecipeError, match="2 images came with 1 prompts"):
+        flow_grpo.scorer(WHERE)(_noise(), ["one"])
+
+
+def test_pictures_of_any_mode_are_encoded() -> None:
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "F"):
+        assert decode(picture(Image.new(mode, (3, 2)))).shape == (2, 3, 3)
+
+
+def test_rows_of_one_prompt_and_criterion_are_asked_together_and_come_back_in_their_places() -> None:
+    rows = [
+        Row((Turn("user", (Text(prompt),)),), (Text(f"{number}"),), criterion)
+        for number, (prompt, criterion) in enumerate([("a", ""), ("b", ""), ("a", "x"), ("a", ""), ("b", "")])
+    ]
+    made_up = MadeUp()
+    assert source.rewards_of(rows, made_up) == [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert made_up.words == [("a", "", ["0", "3"]), ("b", "", ["1", "4"]), ("a", "x", ["2"])]
+    assert source.rewards_of([], made_up) == []
+
+
+def test_a_number_is_the_reward_and_a_problem_is_an_error() -> None:
+    assert source.number(0.5, "it") == 0.5
+    with pytest.raises(source.NoRewardError, match=r"it has no reward \(media\): broken"):
+        source.number(Problem("media", "broken"), "it")
+
+
+@pytest.mark.parametrize("where", ["longer", "127.0.0.1:8000", "out/run", ""])
+def test_a_source_that_is_neither_server_nor_model_is_refused(where: str) -> None:
+    with pytest.raises(RecipeError, match="as reward:FOLDER"):
+        source.rewarder(where)
