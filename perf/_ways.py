@@ -34,6 +34,7 @@ from omnireward.media import decode
 from omnireward.reward_model import RewardModel
 
 HEAD_SHARE_OF_7B, PUBLISHED = 4_768, 151_700  # vocabularies
+_MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 WORDS = ("Which answer is better?", "A short answer.", "A longer answer about tea, and rain, and bread.")
 
 
@@ -158,13 +159,21 @@ def _states(model: RewardModel, encoded: Sequence[Encoded], *, every_layer: bool
 
 
 def peak_mib(run: Callable[[], object]) -> float:
-    """MiB that a run adds to the process's memory at its highest, beyond what it starts with. Linux only."""
+    """MiB that a run adds to the process's memory at its highest, beyond what it starts with. Linux with glibc only.
+
+    Meanwhile tensors are mapped one by one, so that what is freed is gone at once, as on a GPU; otherwise the C library
+    keeps it for later, and the sum of all that was ever needed would count.
+    """
+    libc = ctypes.CDLL("libc.so.6")
     gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)  # or memory freed before would be used without being seen
+    libc.malloc_trim(0)  # or memory freed before would be used without being seen
+    libc.mallopt(_MMAP_THRESHOLD, 2**16)
     Path("/proc/self/clear_refs").write_text("5")  # sets the high-water mark to what is resident now
     before = _status("VmRSS")
     run()
-    return (_status("VmHWM") - before) / 1024
+    peak = _status("VmHWM")
+    libc.mallopt(_MMAP_THRESHOLD, 2**25)  # where it ends by itself in a program of large tensors
+    return (peak - before) / 1024
 
 
 def _status(name: str) -> int:
