@@ -44,7 +44,8 @@ class Child:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         # Threads of BLAS would each reserve address space, which is limited, for arithmetic that nobody does here.
         environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        # Unbuffered: a buffer has a lock, and after a fork nobody would give back what another thread held.
+        self._errors: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by close()
         self._process = subprocess.Popen(
             # -P: a numpy.py in the working directory must not be imported. A process group: Ctrl-C is for the parent.
             [sys.executable, "-P", "-m", "omnireward.media.worker", settings],
