@@ -59,8 +59,8 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def nap(seconds: float) -> None:
         waits.append(seconds)
 
-    monkeypatch.setattr("omnireward.client.calls.time.sleep", waits.append)
-    monkeypatch.setattr("omnireward.client.calls.asyncio.sleep", nap)
+    monkeypatch.setattr("omnireward.client.calls.sleep", waits.append)
+    monkeypatch.setattr("omnireward.client.calls.nap", nap)
     return waits
 
 

@@ -154,7 +154,13 @@ def test_more_than_a_request_may_ask_is_refused(judge: RewardJudge) -> None:
         assert one.client.post("/v1/rewards", json=words("a", "b", criteria=["x", "y"])).status_code == 200
 
 
-def test_ids_are_echoed_or_made_and_no_words_are_logged(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+def test_ids_are_echoed_or_made_and_no_words_are_logged(
+    running: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other software in this process may have switched off all loggers that it did not know.
+    logger = logging.getLogger("omnireward.serve")
+    monkeypatch.setattr(logger, "disabled", False)
+    monkeypatch.setattr(logger, "propagate", True)
     with caplog.at_level(logging.INFO, "omnireward.serve"):
         reply = running.client.post("/v1/rewards", json=words("a secret drink"), headers={"X-Request-ID": "abc.1"})
         refused = running.client.post("/v1/rewards?secret=drink", json={"secret": "drink"})

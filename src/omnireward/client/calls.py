@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
+from asyncio import sleep as nap
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -111,7 +112,7 @@ class Client:
                     if response.status_code in (200, 201):
                         return read(parsed(tries.content))
                     wait = tries.refused(response)
-                time.sleep(wait)
+                sleep(wait)
 
 
 class AsyncClient:
@@ -187,7 +188,7 @@ class AsyncClient:
                     if response.status_code in (200, 201):
                         return read(parsed(tries.content))
                     wait = tries.refused(response)
-                await asyncio.sleep(wait)
+                await nap(wait)
 
 
 def _settings(url: str, api_key: str | None, limits: CallLimits) -> dict[str, Any]:
