@@ -154,22 +154,16 @@ def test_more_than_a_request_may_ask_is_refused(judge: RewardJudge) -> None:
         assert one.client.post("/v1/rewards", json=words("a", "b", criteria=["x", "y"])).status_code == 200
 
 
-def test_ids_are_echoed_or_made_and_no_words_are_logged(
-    running: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Other software in this process may have switched off all loggers that it did not know.
-    logger = logging.getLogger("omnireward.serve")
-    monkeypatch.setattr(logger, "disabled", False)
-    monkeypatch.setattr(logger, "propagate", True)
+def test_ids_are_echoed_or_made_and_no_words_are_logged(running: Running, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "omnireward.serve"):
         reply = running.client.post("/v1/rewards", json=words("a secret drink"), headers={"X-Request-ID": "abc.1"})
         refused = running.client.post("/v1/rewards?secret=drink", json={"secret": "drink"})
         made_up = running.client.get("/a/secret/drink", headers={"X-Request-ID": 'x"secret drink'})
+        until(lambda: len(caplog.messages) >= 3)  # a line is written after its reply was sent
     assert reply.headers["X-Request-ID"] == reply.json()["id"] == "abc.1"
     assert refused.status_code == 422
     assert len(refused.headers["X-Request-ID"]) == 32
     assert made_up.headers["X-Request-ID"] != 'x"secret drink'
-    until(lambda: len(caplog.messages) >= 3)
     lines = [json.loads(message) for message in caplog.messages]
     assert [(line["path"], line["status"]) for line in lines] == [
         ("/v1/rewards", 200),
