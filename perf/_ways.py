@@ -127,14 +127,14 @@ def whole(model: RewardModel, encoded: Sequence[Encoded]) -> Tensor:
 
 def ours(model: RewardModel, encoded: Sequence[Encoded]) -> Tensor:
     """Packed; each medium encoded once. (rows,) rewards."""
-    model.features.clear()
+    model.features.embeddings.clear()
     rewards: Tensor = model(encoded)
     return rewards
 
 
-def one_by_one(way: Callable[[Sequence[Encoded]], Tensor], encoded: Sequence[Encoded], rows: int = 1) -> Tensor:
-    """So many rows at a time: (rows,) rewards of all."""
-    return torch.cat([way(encoded[start : start + rows]) for start in range(0, len(encoded), rows)])
+def one_by_one(way: Callable[[Sequence[Encoded]], Tensor], encoded: Sequence[Encoded]) -> Tensor:
+    """Each row alone: (rows,) rewards."""
+    return torch.cat([way([one]) for one in encoded])
 
 
 def _states(model: RewardModel, encoded: Sequence[Encoded], *, every_layer: bool) -> tuple[Tensor, object, list[Row]]:

@@ -160,7 +160,7 @@ def anew(model: RewardModel, comparison: Comparison, *, rows_share: bool) -> lis
 def epoch(model: RewardModel, way: Way, pairs: Sequence[Comparison]) -> list[float]:
     """A training pass over the pairs, one in a step; the losses."""
     losses = []
-    model.features.clear()  # what is not on disk is not known
+    model.features.embeddings.clear()  # what is not on disk is not known
     for pair in pairs:
         rewards = model(way(model, pair))
         loss = bradley_terry(rewards[:1], rewards[1:])
@@ -179,21 +179,21 @@ def scored(model: RewardModel, way: Way, pairs: Sequence[Comparison]) -> list[fl
 def a_miss(model: RewardModel, folder: Path, pairs: Sequence[Comparison]) -> list[float]:
     """Scoring with an empty disk behind an empty memory, until all is written."""
     with TemporaryDirectory(dir=folder) as fresh:
-        model.store = FeatureStore(Path(fresh), ROOM)
+        model.features.store = FeatureStore(Path(fresh), ROOM)
         rewards = scored(model, kept, pairs)
-        model.store.flush()
+        model.features.store.flush()
         assert list(Path(fresh).glob("*/*.safetensors"))
     return rewards
 
 
 def measured(model: RewardModel, case: Case, folder: Path) -> dict[str, Times]:
     """Epochs from a filled disk, and of the references."""
-    model.store = FeatureStore(folder / case.name, ROOM)
+    model.features.store = FeatureStore(folder / case.name, ROOM)
     ways: dict[str, Way] = {"kept": kept, "anew": partial(anew, rows_share=True)}
     if any(isinstance(part, Media) for turn in case.pairs[0].prompt for part in turn.content):
         ways["for each row"] = partial(anew, rows_share=False)
     first = epoch(model, kept, case.pairs)
-    model.store.flush()
+    model.features.store.flush()
     for way in ways.values():
         assert epoch(model, way, case.pairs) == first, case.what
     return interleaved({name: partial(epoch, model, way, case.pairs) for name, way in ways.items()}, ROUNDS)

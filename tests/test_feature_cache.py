@@ -14,7 +14,7 @@ import torch
 from tests.feature_entries import SPACE, same
 
 from omnireward.backbones import Prepared
-from omnireward.errors import OmniRewardError, PromptError, UnreadableMediaError
+from omnireward.errors import PromptError, UnreadableMediaError
 from omnireward.feature_cache import FeatureCache
 from omnireward.feature_shards import Entry
 from omnireward.feature_store import FeatureStore
@@ -27,10 +27,14 @@ def _embeddings(value: float) -> torch.Tensor:
     return torch.full((2, 4), value)
 
 
+def _keep(cache: FeatureCache, digest: str, entry: Entry) -> Entry:
+    return cache.obtain(digest, lambda: entry)
+
+
 def _filled(limit: int, *digests: str) -> FeatureCache:
     cache = FeatureCache(limit=limit)
     for number, digest in enumerate(digests):
-        cache.put(digest, Entry(PREPARED, _embeddings(float(number))))
+        _keep(cache, digest, Entry(PREPARED, _embeddings(float(number))))
     return cache
 
 
@@ -51,7 +55,7 @@ def test_the_least_recently_used_is_dropped_first() -> None:
     """Three of 32 bytes fit into 96. `a` was used after `b`, so a fourth pushes `b` out."""
     cache = _filled(96, *"abc")
     cache.get("a")
-    cache.put("d", Entry(PREPARED, _embeddings(9.0)))
+    _keep(cache, "d", Entry(PREPARED, _embeddings(9.0)))
     assert len(cache) == 3
     assert _known(cache, "abcd") == "acd"
 
@@ -59,21 +63,21 @@ def test_the_least_recently_used_is_dropped_first() -> None:
 def test_room_is_made_by_bytes_not_by_number() -> None:
     """80 bytes hold two of 32; one of 64 then leaves room for none of them."""
     cache = _filled(80, *"ab")
-    cache.put("c", Entry(PREPARED, torch.zeros(4, 4)))
+    _keep(cache, "c", Entry(PREPARED, torch.zeros(4, 4)))
     assert _known(cache, "abc") == "c"
 
 
 def test_what_is_larger_than_the_cache_is_kept_until_the_next_comes() -> None:
     cache = _filled(16, "a")
     assert _known(cache, "a") == "a"
-    cache.put("b", Entry(PREPARED, _embeddings(1.0)))
+    _keep(cache, "b", Entry(PREPARED, _embeddings(1.0)))
     assert _known(cache, "ab") == "b"
 
 
-def test_putting_again_changes_and_counts_nothing() -> None:
+def test_asking_again_changes_and_counts_nothing() -> None:
     cache = _filled(64, *"ab")
     for _ in range(5):
-        cache.put("a", Entry(PREPARED, _embeddings(7.0)))
+        _keep(cache, "a", Entry(PREPARED, _embeddings(7.0)))
     assert _known(cache, "ab") == "ab"
     found = cache.get("a")
     assert found is not None
@@ -84,8 +88,8 @@ def test_what_is_kept_stands_alone() -> None:
     """A view would keep its whole batch in memory, and a gradient its whole graph."""
     batch = torch.arange(80.0).view(10, 2, 4).requires_grad_()
     cache = FeatureCache()
-    cache.put("x", Entry(PREPARED, batch[3] * 1.0))
-    cache.put("y", Entry(PREPARED, batch.detach()[3]))
+    _keep(cache, "x", Entry(PREPARED, batch[3] * 1.0))
+    _keep(cache, "y", Entry(PREPARED, batch.detach()[3]))
     with torch.no_grad():
         batch.zero_()
     for digest in "xy":
@@ -101,7 +105,7 @@ def test_clearing_forgets_everything_and_makes_room() -> None:
     cache.clear()
     assert len(cache) == 0
     for digest in "cd":
-        cache.put(digest, Entry(PREPARED, _embeddings(1.0)))
+        _keep(cache, digest, Entry(PREPARED, _embeddings(1.0)))
     assert _known(cache, "abcd") == "cd"
 
 
@@ -109,10 +113,10 @@ def test_inputs_are_kept_where_there_are_no_embeddings_and_count() -> None:
     """Each 3 x 14 x 14 float32: 2,352 bytes. Two fit into 5,000."""
     cache = FeatureCache(limit=5000)
     for digest in "abc":
-        cache.put(digest, Entry(PREPARED))
+        _keep(cache, digest, Entry(PREPARED))
     assert _known(cache, "abc") == "bc"
     view = replace(PREPARED, inputs=(torch.ones(10, 3, 14, 14)[4],))
-    kept = cache.put("d", Entry(view))
+    kept = _keep(cache, "d", Entry(view))
     assert kept.tensors[0].untyped_storage().nbytes() == 2352
 
 
@@ -149,8 +153,8 @@ def test_different_media_are_made_at_the_same_time() -> None:
     assert [entry.tensors[0][0, 0].item() for entry in found] == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("fault", [UnreadableMediaError, PromptError])
-def test_who_waits_for_a_medium_that_fails_gets_an_error_of_its_own(fault: type[OmniRewardError]) -> None:
+@pytest.mark.parametrize("fault", [UnreadableMediaError, PromptError, RuntimeError])
+def test_who_waits_for_a_medium_that_fails_gets_an_error_of_its_own(fault: type[Exception]) -> None:
     """Two files of the same bytes: each error names its own. Nothing is kept, and one that succeeds is given."""
     cache = FeatureCache()
     asked, waiting = threading.Event(), threading.Event()
@@ -223,7 +227,7 @@ def test_what_was_made_while_the_way_changed_is_given_but_not_kept(tmp_path: Pat
 def test_fitting_the_same_again_forgets_nothing_and_asks_for_no_space() -> None:
     cache = FeatureCache()
     cache.fit("as now", lambda: None)
-    cache.put("x", Entry(PREPARED, _embeddings(1.0)))
+    _keep(cache, "x", Entry(PREPARED, _embeddings(1.0)))
     cache.fit("as now", lambda: pytest.fail("asked"))
     assert len(cache) == 1
     cache.fit("otherwise", lambda: None)
@@ -235,7 +239,7 @@ def test_what_memory_drops_is_found_on_disk(tmp_path: Path) -> None:
     cache = FeatureCache(limit=32)
     cache.fit("now", lambda: store.space(SPACE))
     for number, digest in enumerate("abc"):
-        cache.put(digest, Entry(PREPARED, _embeddings(float(number))))
+        _keep(cache, digest, Entry(PREPARED, _embeddings(float(number))))
     store.flush()
     assert len(cache) == 1
     for number, digest in enumerate("abc"):
@@ -247,13 +251,14 @@ def test_a_copy_starts_with_nothing() -> None:
     cache = _filled(64, "a")
     other = copy.deepcopy(cache)
     assert (other.limit, len(other), len(cache)) == (64, 0, 1)
-    other.put("b", Entry(PREPARED, _embeddings(1.0)))
+    _keep(other, "b", Entry(PREPARED, _embeddings(1.0)))
     assert _known(cache, "ab") == "a"
 
 
 def test_after_a_fork_nobody_waits_for_threads_that_are_not_there() -> None:
     cache = FeatureCache()
-    with cache._lock:
+    turn = cache._turns.setdefault("x", threading.Lock())
+    with cache._lock, turn:
         cache._after_fork()
-        cache.put("x", Entry(PREPARED, _embeddings(1.0)))
+        _keep(cache, "x", Entry(PREPARED, _embeddings(1.0)))
     assert _known(cache, "x") == "x"

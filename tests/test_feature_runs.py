@@ -65,10 +65,10 @@ def opened(saved: Path, tmp_path: Path, decoder: Decoder) -> Callable[..., Rewar
 
     def make(disk: bool = True, frozen: bool = True) -> RewardModel:
         model = RewardModel.load(saved)
-        assert model.store is None  # tests switch it off
+        assert model.features.store is None  # tests switch it off
         cast(MiniCPMO, model.backbone).decode = decoder
         if disk:
-            model.store = FeatureStore(tmp_path / "features", 10**9)
+            model.features.store = FeatureStore(tmp_path / "features", 10**9)
         model.requires_grad_(True)
         if frozen:
             model.freeze(TOWERS)
@@ -106,8 +106,8 @@ def _distinct(comparisons: Sequence[Comparison]) -> int:
 
 
 def _flushed(model: RewardModel) -> None:
-    assert model.store is not None
-    model.store.flush()
+    assert model.features.store is not None
+    model.features.store.flush()
 
 
 def _never(_: Sequence[Prepared]) -> list[Tensor]:
@@ -159,7 +159,7 @@ def test_towers_that_learn_have_each_medium_decoded_once_in_a_run(
             optimizer.zero_grad()
             torch.autograd.backward(model([model.encode(each, side) for each in nine for side in SIDES]).sum())
             optimizer.step()
-        assert len(model.features) == 0
+        assert len(model.features.embeddings) == 0
         assert calls["decoded"] == _distinct(nine)
         _flushed(model)
 
@@ -200,7 +200,7 @@ def test_precision_is_the_models_own_wherever_it_is_asked(opened: Callable[..., 
     found: list[Tensor] = []
     for n in range(4):
         model = opened(disk=n != 1)
-        model.tower_dtype = torch.bfloat16
+        model.features.dtype = torch.bfloat16
         with torch.autocast("cpu", torch.bfloat16, enabled=n == 2), ThreadPoolExecutor(1) as pool:
             encoded = pool.submit(model.encode, comparison, "a").result() if n == 1 else model.encode(comparison, "a")
         found += encoded.kept.values()
@@ -216,9 +216,9 @@ def test_precision_is_the_models_own_wherever_it_is_asked(opened: Callable[..., 
 def test_changing_the_precision_forgets_the_other(opened: Callable[..., RewardModel]) -> None:
     model = opened()
     model.rewards([_pictures(1, 2)])
-    model.tower_dtype = torch.bfloat16
+    model.features.dtype = torch.bfloat16
     assert len(model.encode(_pictures(3, 3), "a").kept) == 1
-    assert len(model.features) == 1
+    assert len(model.features.embeddings) == 1
 
 
 @pytest.mark.parametrize("change", ["precision", "weights"])
@@ -231,7 +231,7 @@ def test_what_changes_while_a_medium_is_encoded_keeps_it_out(
 
     def meanwhile(medium: Media) -> Prepared:
         if change == "precision":
-            model.tower_dtype = torch.bfloat16
+            model.features.dtype = torch.bfloat16
         else:
             with torch.no_grad():
                 next(cast(MiniCPMO, model.backbone).vpm.parameters()).mul_(1.5)
@@ -240,7 +240,7 @@ def test_what_changes_while_a_medium_is_encoded_keeps_it_out(
     with monkeypatch.context() as patch:
         patch.setattr(model.backbone, "prepare", meanwhile)
         assert len(model.encode(_pictures(1, 2), "a").kept) == 1
-    assert len(model.features) == 0
+    assert len(model.features.embeddings) == 0
     _flushed(model)
     fresh, alone = opened(), opened(disk=False)
     assert torch.equal(fresh.rewards([_pictures(1, 2)]), alone.rewards([_pictures(1, 2)]))
@@ -338,12 +338,12 @@ def test_a_loaded_model_has_the_users_store_and_a_new_one_has_none(
     monkeypatch.setenv("OMNIREWARD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OMNIREWARD_CACHE_GB", "1")
     model = RewardModel.load_or_new_head(saved)
-    assert model.store is not None
+    assert model.features.store is not None
     model.freeze(TOWERS)
     model.rewards([_pictures(1, 2)])
     _flushed(model)
     assert len(list((tmp_path / "cache" / "features").glob("*/*.safetensors"))) == 1
-    assert RewardModel(model.backbone, FAMILY, "natural").store is None
+    assert RewardModel(model.backbone, FAMILY, "natural").features.store is None
 
 
 def test_a_decoder_of_ones_own_keeps_everything_off_the_disk(
@@ -353,7 +353,7 @@ def test_a_decoder_of_ones_own_keeps_everything_off_the_disk(
     model = opened()
     model.backbone.decode = lambda _: np.full((30, 40, 3), 7, np.uint8)  # type: ignore[assignment]
     model.rewards([_pictures(1, 2)])
-    assert len(model.features) == 2
+    assert len(model.features.embeddings) == 2
     _flushed(model)
     assert not (tmp_path / "features").exists()
 
@@ -362,7 +362,7 @@ def test_models_are_copied_and_pickled_without_what_is_kept(opened: Callable[...
     model = opened()
     expected = model.rewards([_pictures(1, 2)])
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
-        assert len(other.features) == 0
+        assert len(other.features.embeddings) == 0
         assert torch.equal(other.rewards([_pictures(1, 2)]), expected)
 
 

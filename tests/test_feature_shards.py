@@ -44,18 +44,19 @@ def _rewritten(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     "dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.uint8, torch.int64, torch.bool]
 )
 def test_entries_come_back_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> None:
-    """Odd shapes and none at all; a transposed view, whose bytes are not in the order of its numbers; NaN."""
+    """Odd shapes and none at all; a view whose bytes are not in the order of its numbers; one tensor twice; NaN."""
     values = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)) * 100
     kept = {
         digest(0): Entry(Prepared("audio", None, ((40, 5),), (5,), "é\n"), values.to(dtype)),
         digest(1): Entry(Prepared("vision", (values.to(dtype).T, torch.zeros(3, 0, 2)), ((1, 2), (3, 4)), (4, 4), "")),
         digest(2): Entry(Prepared("vision", (torch.tensor(7),), ((1, 1),), (1,), "")),
+        digest(3): Entry(Prepared("vision", (values.to(dtype),) * 2, ((1, 1),) * 2, (1, 1), "")),
     }
     path = write(tmp_path / "space", SPACE, kept)
     found = _read(path)
     assert found.keys() == kept.keys()
     assert all(same(found[name], kept[name]) for name in kept)
-    assert [each.embeddings is None for each in found.values()] == [False, True, True]
+    assert [found[name].embeddings is None for name in kept] == [False, True, True, True]
     nan = write(tmp_path, SPACE, {"x": Entry(kept[digest(0)].prepared, torch.tensor([[float("nan")]]))})
     assert _read(nan)["x"].tensors[0].isnan().all()
 

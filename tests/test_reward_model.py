@@ -369,7 +369,7 @@ def test_a_folder_or_a_pipe_in_place_of_a_file_is_refused(
 def test_deep_nesting_is_refused(folder: Path, name: str, depth: int) -> None:
     key = "model_type" if name == "config.json" else "layout"
     (folder / name).write_text(f'{{"{key}": ' + "[" * depth + "]" * depth + "}")
-    with pytest.raises(CheckpointError, match=rf"is not a JSON object|{key} \[\["):
+    with pytest.raises(CheckpointError, match=f"{name} is (nested|not a JSON object)"):
         RewardModel.load(folder)
 
 
@@ -413,7 +413,7 @@ def test_a_record_that_cannot_be_read_is_refused(folder: Path, record: str) -> N
         ("{}", "has model_type None"),
         ("[]", "is not a JSON object"),
         ("{", "is not a JSON object"),
-        ("\xff", "is not a JSON object"),
+        ("\xff", "cannot be read"),
     ],
 )
 def test_a_config_of_no_known_family_is_refused(folder: Path, content: str, message: str) -> None:
@@ -433,11 +433,11 @@ def test_what_is_no_checkpoint_says_what_is_there(tmp_path: Path) -> None:
 
 def test_towers_freeze_by_name(model: RewardModel) -> None:
     model.requires_grad_(True)
-    before = model.towers_frozen
+    before = model.features.frozen
     model.freeze(["vision"])
-    half = model.towers_frozen
+    half = model.features.frozen
     assert model.freeze(name for name in ["vision", "audio"]) > 0
-    assert (before, half, model.towers_frozen) == (False, False, True)
+    assert (before, half, model.features.frozen) == (False, False, True)
     assert model.head.weight.requires_grad
 
 
@@ -451,13 +451,13 @@ def test_an_unknown_tower_freezes_nothing(model: RewardModel) -> None:
 def test_features_are_kept_while_towers_are_frozen_only(model: RewardModel) -> None:
     model.requires_grad_(True)
     model.rewards([_pictures(1, 2)])
-    assert len(model.features) == 0
+    assert len(model.features.embeddings) == 0
     model.freeze(["vision", "audio"])
     model.rewards([_pictures(1, 2), _pictures(2, 3)])
-    assert len(model.features) == 3  # pictures 1, 2 and 3, each once
+    assert len(model.features.embeddings) == 3  # pictures 1, 2 and 3, each once
     model.requires_grad_(True)  # from now on what was kept may be wrong
     model.rewards([_pictures(1, 2)])
-    assert len(model.features) == 0
+    assert len(model.features.embeddings) == 0
 
 
 def test_a_medium_that_two_rows_show_is_encoded_once(model: RewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -479,13 +479,13 @@ def test_a_medium_that_two_rows_show_is_encoded_once(model: RewardModel, monkeyp
 def test_what_the_cache_drops_between_encoding_and_scoring_is_still_scored(model: RewardModel) -> None:
     """A training step encodes all of its batches before it scores the first, so others may push a medium out."""
     expected = model.rewards([_pictures(1, 2), _pictures(3, 4)])
-    model.features.clear()
+    model.features.embeddings.clear()
     model.rewards([_pictures(1, 2)])
     early = [model.encode(_pictures(1, 2), side) for side in ("a", "b")]
     assert all(medium.inputs is None for one in early for medium in one.media)
-    model.features.limit = 1  # from now on each medium pushes out the one before
+    model.features.embeddings.limit = 1  # from now on each medium pushes out the one before
     torch.testing.assert_close(model.rewards([_pictures(3, 4)])[0], expected[1])
-    assert len(model.features) == 1
+    assert len(model.features.embeddings) == 1
     with torch.no_grad():
         torch.testing.assert_close(model(early), expected[0])
 
@@ -510,7 +510,7 @@ def test_a_loaded_model_scores_a_medium_twice_and_decodes_it_once(
     model: RewardModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a word about freezing; a model in training thaws first."""
-    assert model.towers_frozen
+    assert model.features.frozen
     decoded: list[Media] = []
     prepare = model.backbone.prepare
 
@@ -523,4 +523,4 @@ def test_a_loaded_model_scores_a_medium_twice_and_decodes_it_once(
     assert torch.equal(first, second)
     assert len(decoded) == 2
     assert any(parameter.requires_grad for parameter in model.parameters())
-    assert not model.requires_grad_(True).towers_frozen
+    assert not model.requires_grad_(True).features.frozen

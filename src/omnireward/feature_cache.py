@@ -11,12 +11,10 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import replace
 
 from torch import Tensor
 
-from omnireward.errors import MediaError, PromptError
 from omnireward.feature_shards import Entry
 from omnireward.feature_store import Space
 
@@ -37,7 +35,7 @@ class FeatureCache:
         self._space: Space | None = None
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Entry] = OrderedDict()
-        self._flights: dict[str, Future[Entry]] = {}
+        self._turns: weakref.WeakValueDictionary[str, threading.Lock] = weakref.WeakValueDictionary()
         self._bytes = 0
         _caches.add(self)
 
@@ -51,70 +49,34 @@ class FeatureCache:
     def get(self, digest: str) -> Entry | None:
         """What is kept of a medium, in memory or on disk."""
         with self._lock:
-            found, kept, space = self._kept.get(digest), self._kept, self._space
-            if found is not None:
-                self._kept.move_to_end(digest)
-        if found is None and space is not None:
-            found = space.get(digest)
-            if found is not None:
-                self._remember(digest, found, kept)
-        return found
-
-    def put(self, digest: str, entry: Entry) -> Entry:
-        """Keep what was made of a medium, and return it as it is kept; a digest that is there stays as it is."""
-        with self._lock:
             kept, space = self._kept, self._space
-        return self._keep(digest, entry, kept, space)
+        return self._found(digest, kept, space)
 
     def obtain(self, digest: str, make: Callable[[], Entry], made_so: Callable[[], object] | None = None) -> Entry:
         """What is kept of a medium, or else what `make` makes of it.
 
-        One thread makes it, and others that want it meanwhile wait. What `make` raises is not kept: whoever asks next
-        tries again. So do those who waited, if it was the medium's fault: an error names the file that was asked for,
-        and theirs may have another name.
+        One thread makes it. Others that want it meanwhile wait for their turn, and then find it. Where it could not be
+        made, or not be kept, each makes it itself: an error names the file that was asked for, and theirs may have
+        another name.
 
         Args:
             digest: of the medium.
-            make: may be called by several threads at once.
+            make: called by one thread at a time for each digest.
             made_so: how entries are made now, as `fit` was told; asked once the entry is made.
         """
         with self._lock:
-            found = self._kept.get(digest)
-            if found is not None:
-                self._kept.move_to_end(digest)
-                return found
-            kept, space, flights, fitted = self._kept, self._space, self._flights, self._made_so
-            flight: Future[Entry] | None = flights.get(digest)
-            mine = flight is None
-            if flight is None:
-                flight = flights[digest] = Future()
-
-        def made() -> Entry:
-            entry = make()
-            if made_so is not None and made_so() != fitted:
-                return _alone(entry)
-            return self._keep(digest, entry, kept, space)
-
-        if not mine:
-            try:
-                return flight.result()
-            except (MediaError, PromptError):
-                return made()
-        try:
-            found = None if space is None else space.get(digest)
-            if found is None:
-                found = made()
-            else:
-                self._remember(digest, found, kept)
-        except BaseException as error:
-            flight.set_exception(error)
-            raise
-        else:
-            flight.set_result(found)
-            return found
-        finally:
+            turn = self._turns.setdefault(digest, threading.Lock())
+        with turn:
             with self._lock:
-                flights.pop(digest, None)
+                kept, space, fitted = self._kept, self._space, self._made_so
+            found = self._found(digest, kept, space)
+            if found is None:
+                found = _alone(make())
+                if made_so is None or made_so() == fitted:
+                    self._remember(digest, found, kept)
+                    if space is not None:
+                        space.put(digest, found)
+            return found
 
     def clear(self) -> None:
         """Forget what is in memory."""
@@ -127,12 +89,15 @@ class FeatureCache:
     def __reduce__(self) -> tuple[type[FeatureCache], tuple[int]]:
         return type(self), (self.limit,)  # a copy of a model starts with nothing
 
-    def _keep(self, digest: str, entry: Entry, kept: OrderedDict[str, Entry], space: Space | None) -> Entry:
-        entry = _alone(entry)
-        self._remember(digest, entry, kept)
-        if space is not None:
-            space.put(digest, entry)
-        return entry
+    def _found(self, digest: str, kept: OrderedDict[str, Entry], space: Space | None) -> Entry | None:
+        with self._lock:
+            if digest in kept:
+                kept.move_to_end(digest)
+                return kept[digest]
+        found = None if space is None else space.get(digest)
+        if found is not None:
+            self._remember(digest, found, kept)
+        return found
 
     def _remember(self, digest: str, entry: Entry, kept: OrderedDict[str, Entry]) -> None:
         with self._lock:
@@ -144,14 +109,11 @@ class FeatureCache:
                 self._bytes -= self._kept.popitem(last=False)[1].nbytes
 
     def _forget(self) -> None:
-        # New ones, so that who is making an entry meanwhile cannot keep it here; who waits for it still gets it.
-        self._kept, self._flights, self._bytes = OrderedDict(), {}, 0
+        self._kept, self._bytes = OrderedDict(), 0  # a new one: who is making an entry meanwhile cannot keep it here
 
     def _after_fork(self) -> None:
-        self._lock, self._flights = (
-            threading.Lock(),
-            {},
-        )  # a thread that is not here may hold the one and be in the other
+        # A thread that is not here may hold them.
+        self._lock, self._turns = threading.Lock(), weakref.WeakValueDictionary()
 
 
 def _alone(entry: Entry) -> Entry:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from omnireward.backbones import Prepared
@@ -143,11 +144,18 @@ def write(folder: Path, space: str, entries: Mapping[str, Entry]) -> Path:
     A process that dies leaves a temporary file without its lock, which `sweep` tells from one that is being written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    header, tensors = _header(space, entries)
+    told = {"format": FORMAT, "space": space}
+    told |= {digest: _told(space, digest, entry) for digest, entry in entries.items()}
+    # Copied, because the library refuses tensors that share memory.
+    tensors = {
+        f"{digest}.{i}": tensor.clone(memory_format=torch.contiguous_format)
+        for digest, entry in entries.items()
+        for i, tensor in enumerate(entry.tensors)
+    }
+    data = memoryview(save(tensors, told))
     with _unfinished(folder) as (path, descriptor):
-        _write_all(descriptor, memoryview(header))
-        for tensor in tensors:
-            _write_all(descriptor, _bytes(tensor))
+        while data:
+            data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
         final = folder / f"{time.time_ns():016x}-{secrets.token_hex(6)}{SUFFIX}"
         path.rename(final)
@@ -179,50 +187,32 @@ def sweep(folder: Path) -> None:
 
 @contextmanager
 def _unfinished(folder: Path) -> Iterator[tuple[Path, int]]:
-    """A new locked file; removed if it still has its temporary name when an error ends the block."""
+    """A new locked file; removed if it still has its temporary name when the block ends."""
     while True:
         path = folder / f"{secrets.token_hex(8)}{UNFINISHED}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if not os.fstat(descriptor).st_nlink:
-                continue  # another process swept it before it was locked
-            yield path, descriptor
-        except BaseException:
-            with suppress(OSError):
-                path.unlink()
-            raise
-        else:
-            return
+            if os.fstat(descriptor).st_nlink:  # else another process swept it before it was locked
+                yield path, descriptor
+                return
         finally:
             os.close(descriptor)
+            path.unlink(missing_ok=True)
 
 
-def _header(space: str, entries: Mapping[str, Entry]) -> tuple[bytes, list[Tensor]]:
-    """Length and header, padded to 8 bytes, and the tensors in the order that they follow in."""
-    told = {"format": FORMAT, "space": space}
-    header: dict[str, Any] = {"__metadata__": told}
-    tensors: list[Tensor] = []
-    named = [(f"{digest}.{i}", each) for digest, entry in entries.items() for i, each in enumerate(entry.tensors)]
-    start = 0
-    for name, tensor in sorted(named, key=lambda pair: -pair[1].element_size()):  # so that all of them are aligned
-        header[name] = _described(tensor) | {"data_offsets": [start, start + tensor.nbytes]}
-        tensors.append(tensor.contiguous())
-        start += tensor.nbytes
-    for digest, entry in entries.items():
-        prepared = entry.prepared
-        said = {
-            "holds": "inputs" if entry.embeddings is None else "embeddings",
-            "tower": prepared.tower,
-            "sizes": prepared.sizes,
-            "tokens": prepared.tokens,
-            "pattern": prepared.pattern,
-            "count": len(entry.tensors),
-        }
-        told[digest] = json.dumps(said | {"sha256": _checksum(space, digest, said, entry.tensors)})
-    raw = json.dumps(header, separators=(",", ":")).encode()
-    raw += b" " * (-len(raw) % 8)
-    return len(raw).to_bytes(8, "little") + raw, tensors
+def _told(space: str, digest: str, entry: Entry) -> str:
+    """What the header says of an entry beside its tensors."""
+    prepared = entry.prepared
+    said = {
+        "holds": "inputs" if entry.embeddings is None else "embeddings",
+        "tower": prepared.tower,
+        "sizes": prepared.sizes,
+        "tokens": prepared.tokens,
+        "pattern": prepared.pattern,
+        "count": len(entry.tensors),
+    }
+    return json.dumps(said | {"sha256": _checksum(space, digest, said, entry.tensors)})
 
 
 def _place(said: Mapping[str, Any], digest: str, header: Mapping[str, Any], data: int, size: int) -> Place:
@@ -257,8 +247,3 @@ def _described(tensor: Tensor) -> dict[str, Any]:
 def _bytes(tensor: Tensor) -> memoryview:
     """The memory of a contiguous tensor on the CPU."""
     return memoryview(cast("Any", tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
-
-
-def _write_all(descriptor: int, data: memoryview) -> None:
-    while len(data):
-        data = data[os.write(descriptor, data) :]

@@ -10,8 +10,7 @@ A checkpoint records the layout it was trained with (see `prompts`) and refuses 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -22,11 +21,9 @@ from omnireward import __version__, plugins
 from omnireward.backbones import Backbone, BackboneFamily, Prepared, freeze
 from omnireward.checkpoint import load_backbone, recorded_layout
 from omnireward.encoded import Encoded, keys_of
-from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
-from omnireward.feature_cache import FeatureCache
-from omnireward.feature_shards import Entry
-from omnireward.feature_space import embeddings_space, inputs_space, stamp, tower_tensors
-from omnireward.feature_store import FeatureStore, Space, default_store
+from omnireward.errors import CheckpointError, PromptError, UnknownNameError
+from omnireward.feature_store import default_store
+from omnireward.features import Features, with_others
 from omnireward.model_card import model_card
 from omnireward.packing import cut, plan
 from omnireward.prompts import conversation
@@ -49,11 +46,7 @@ class RewardModel(nn.Module):
         layout: where a media response is put.
         max_tokens: of a response with its prompt; longer ones are refused, not cut.
         packing: compute what rows share once; switch it off to look for a fault in it.
-        features: embeddings of media already seen; filled only while the towers are frozen.
-        decoded: what towers read of media already seen, while the towers learn.
-        tower_dtype: what frozen towers compute in, wherever they are called from; None: as their parameters are stored.
-        store: where both are kept on disk. A model from a checkpoint has one; the towers of one that is made from
-            nothing will never be met again.
+        features: what is kept of media already seen, on disk too, and what decides it.
     """
 
     def __init__(self, backbone: Backbone, family: str, layout: Layout, head_dropout: float = 0.0) -> None:
@@ -67,23 +60,11 @@ class RewardModel(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.max_tokens = MOST_TOKENS
         self.packing = True
-        self.features = FeatureCache()
-        self.decoded = FeatureCache()
-        self.tower_dtype: torch.dtype | None = None
-        self.store: FeatureStore | None = None
+        self.features = Features(backbone, tuple(prefix for tower in self._family.towers.values() for prefix in tower))
 
     @property
     def _family(self) -> BackboneFamily:
         return cast(BackboneFamily, plugins.load("backbones", self.family))
-
-    @property
-    def towers_frozen(self) -> bool:
-        """Whether no tower's parameter has a gradient, so that embeddings of media can be kept."""
-        return not any(tensor.requires_grad for tensor in tower_tensors(self.backbone, self._tower_prefixes))
-
-    @property
-    def _tower_prefixes(self) -> tuple[str, ...]:
-        return tuple(prefix for tower in self._family.towers.values() for prefix in tower)
 
     @property
     def towers(self) -> tuple[str, ...]:
@@ -113,20 +94,22 @@ class RewardModel(nn.Module):
         ahead fills the cache. Threads may call this at the same time.
         """
         media = [part for turn in turns for part in turn.content if isinstance(part, Media)]
-        digests = tuple(_digest(part) for part in media)
-        frozen = bool(media) and self._settled()
-        found: dict[str, Entry] = {}
-        for part, digest in zip(media, digests, strict=True):
-            if digest not in found:
-                found[digest] = self._found(part, digest, frozen)
-        prepared = tuple(found[digest].prepared for digest in digests)
+        found = self.features.of(media, self._prepared)
+        prepared = tuple(entry.prepared for _, entry in found)
         row = self.backbone.tokenize(turns, prepared)
         if len(row.ids) > self.max_tokens:
             raise PromptError(
                 f"a response with its prompt is {len(row.ids):,} tokens long; at most {self.max_tokens:,} are read."
             )
-        kept = {digest: entry.embeddings for digest, entry in found.items() if entry.embeddings is not None}
-        return Encoded(row, prepared, digests, kept)
+        kept = {digest: entry.embeddings for digest, entry in found if entry.embeddings is not None}
+        return Encoded(row, prepared, tuple(digest for digest, _ in found), kept)
+
+    def _prepared(self, medium: Media) -> Prepared:
+        prepared = self.backbone.prepare(medium)
+        tokens = sum(prepared.tokens)
+        if tokens > self.max_tokens:  # before the towers spend their time on it
+            raise PromptError(f"a medium alone is {tokens:,} tokens long; at most {self.max_tokens:,} are read.")
+        return prepared
 
     def hidden(self, encoded: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
         """Hidden state at the last real token: (rows, hidden).
@@ -138,8 +121,7 @@ class RewardModel(nn.Module):
         embeddings = self._embeddings(encoded)
         rows = [one.row for one in encoded]
         media = [[embeddings[digest] for digest in one.digests] for one in encoded]
-        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
-        if padding_side or not (self.packing and alone):
+        if padding_side or not self.packing or with_others():
             return cast(Tensor, self.backbone(rows, media, padding_side=padding_side or "right"))
         return self.backbone.packed(rows, media, plan(keys_of(encoded)))
 
@@ -152,75 +134,9 @@ class RewardModel(nn.Module):
     def _embeddings(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
         """Each distinct medium of the batch, encoded once."""
         wanted = {d: p for one in encoded for d, p in zip(one.digests, one.media, strict=True)}
-        if not wanted:
-            return {}
-        if not self._settled():
-            return dict(zip(wanted, self.backbone.encode_media(list(wanted.values())), strict=True))
-        kept = {digest: embeddings for one in encoded for digest, embeddings in one.kept.items()}
-        for digest, prepared in wanted.items():
-            if digest not in kept:
-                entry = self._kept_or_encoded(digest, partial(self._encoded_alone, prepared))
-                kept[digest] = cast(Tensor, entry.embeddings)
-        return {digest: kept[digest].to(self.head.weight.device) for digest in wanted}
-
-    def _settled(self) -> bool:
-        """Whether the towers are frozen. Tells the caches what they are now: after a change, the caches are empty."""
-        inputs, embeddings = self._made_so()
-        frozen = inputs[0]
-        self.decoded.fit(inputs, lambda: None if frozen else self._space(inputs_space))  # else they are read once
-        self.features.fit(embeddings, lambda: self._space(self._embeddings_space) if frozen else None)
-        return frozen
-
-    def _made_so(self) -> tuple[tuple[bool, str | None, FeatureStore | None], tuple[object, ...]]:
-        """All that decides what the caches hold, now: inputs of towers, and embeddings."""
-        tensors = tuple(tower_tensors(self.backbone, self._tower_prefixes))
-        frozen = not any(tensor.requires_grad for tensor in tensors)
-        inputs = (frozen, self.backbone.settings(), self.store)
-        return inputs, (*inputs, self.tower_dtype, stamp(tensors)) if frozen else inputs
-
-    def _kept_or_encoded(self, digest: str, make: Callable[[], Entry]) -> Entry:
-        """Embeddings. Not kept where weights or precision change meanwhile."""
-        return self.features.obtain(digest, make, lambda: self._made_so()[1])
-
-    def _space(self, name_of: Callable[[Backbone], str | None]) -> Space | None:
-        """A space of the store, if there is one and the space can be named."""
-        name = None if self.store is None else name_of(self.backbone)
-        return None if self.store is None or name is None else self.store.space(name)
-
-    def _embeddings_space(self, backbone: Backbone) -> str | None:
-        return embeddings_space(backbone, self._tower_prefixes, self.tower_dtype)
-
-    def _found(self, medium: Media, digest: str, frozen: bool) -> Entry:
-        """What is kept of a medium, or made now: embeddings of frozen towers, inputs of others."""
-        if frozen and not _with_others():
-            return self._kept_or_encoded(digest, lambda: self._encoded_alone(self._prepared(medium, digest)))
-        # Several processes may share the weights of a tower, so they call it in the forward pass, all alike.
-        kept = self.features.get(digest) if frozen else None
-        prepare = partial(self._prepared, medium, digest)
-        return kept or self.decoded.obtain(digest, lambda: Entry(prepare()), lambda: self._made_so()[0])
-
-    def _prepared(self, medium: Media, digest: str) -> Prepared:
-        """A medium decoded and cut. A file that changes meanwhile is refused: it would be kept under a wrong name."""
-        prepared = self.backbone.prepare(medium)
-        files = [piece for piece in medium.pieces() if isinstance(piece, Path)]
-        if files and _digest(medium) != digest:
-            raise UnreadableMediaError(f"a media file changed while it was read: {files[0]}.")
-        return prepared
-
-    def _encoded_alone(self, prepared: Prepared) -> Entry:
-        """Embeddings by frozen towers: the same bits in whatever company, thread and precision they are asked for."""
-        tokens = sum(prepared.tokens)
-        if tokens > self.max_tokens:  # before the towers spend their time on it
-            raise PromptError(f"a medium alone is {tokens:,} tokens long; at most {self.max_tokens:,} are read.")
-        device, dtype = self.head.weight.device.type, self.tower_dtype
-        own = torch.autocast(device, dtype=dtype, enabled=dtype is not None)
-        with torch.inference_mode(mode=False), torch.no_grad(), own:
-            return Entry(prepared, self.backbone.encode_media([prepared])[0])
-
-    def remember(self, digest: str, prepared: Prepared) -> None:
-        """Encode a medium now and keep its embeddings; the towers must be frozen."""
-        self._settled()
-        self._kept_or_encoded(digest, partial(self._encoded_alone, prepared))
+        known = {digest: embeddings for one in encoded for digest, embeddings in one.kept.items()}
+        found = self.features.embeddings_of(wanted, known)
+        return {digest: embeddings.to(self.head.weight.device) for digest, embeddings in found.items()}
 
     @torch.no_grad()
     def score(self, encoded: Sequence[Encoded]) -> Tensor:
@@ -294,7 +210,7 @@ class RewardModel(nn.Module):
         model = cls(backbone, family, recorded, head_dropout)
         model.head.load_state_dict(read_head(folder, backbone.hidden_size))
         model.freeze(model.towers)
-        model.store = default_store()
+        model.features.store = default_store()
         return model
 
     @classmethod
@@ -308,17 +224,5 @@ class RewardModel(nn.Module):
             return cls.load(folder, layout, head_dropout)
         family, backbone = load_backbone(folder)
         model = cls(backbone, family, layout or "natural", head_dropout)
-        model.store = default_store()
+        model.features.store = default_store()
         return model
-
-
-def _digest(medium: Media) -> str:
-    try:
-        return medium.digest()
-    except OSError as error:
-        raise UnreadableMediaError(f"a media file cannot be read: {error}") from error
-
-
-def _with_others() -> bool:
-    """Whether this is one of several processes that train or judge together."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from tests.calls.scripted import Scripted
 
-from omnireward.calls import CallOptions, Endpoint, worker
+from omnireward import waits
+from omnireward.calls import CallOptions, Endpoint
 
 Open = Callable[..., Endpoint]
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(waits, "FIRST", 0.01)
 
 
 @pytest.fixture

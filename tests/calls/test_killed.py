@@ -86,4 +86,5 @@ def test_no_journaled_call_is_repeated_after_20_kills(tmp_path: Path) -> None:
         assert said == "".join(verdict(body)[-1] for body in bodies)
         assert journaled(path) == set(key_of.values())
         assert killed == KILLS
-        assert len(server.bodies) <= CALLS + KILLS * 8  # what was under way, and nothing else, is asked again
+        # What was under way or not yet on the disk, and nothing else, is asked again: up to 8 calls each.
+        assert len(server.bodies) <= CALLS + KILLS * 16

@@ -320,7 +320,7 @@ def test_kept_features_give_the_same_rewards(subject: Subject, comparisons: list
     media = {digest for one in subject.encoded for digest in one.digests}
     for _ in range(2):
         _close(model.rewards(comparisons).flatten(), subject.alone)
-        assert len(model.features) == len(media)
+        assert len(model.features.embeddings) == len(media)
     again = model.encode(comparisons[-1], "a")
     assert {medium.inputs for medium in again.media} == {None}  # nothing was decoded
 

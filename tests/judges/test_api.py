@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from tests.calls.scripted import Body, Fault, Scripted, seeded, words_of
 
+from omnireward import waits
 from omnireward.errors import JournalError
 from omnireward.judges import Estimate, JudgeOptions, PatientJudge, api, open_judge
 from omnireward.judges.api import ApiJudge
@@ -27,9 +28,7 @@ Open = Callable[..., ApiJudge]
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    from omnireward.calls import worker
-
-    monkeypatch.setattr(worker, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(waits, "FIRST", 0.01)
 
 
 @pytest.fixture

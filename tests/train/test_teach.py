@@ -88,8 +88,8 @@ def test_the_same_seed_teaches_the_same_and_another_seed_another(taught: list[Le
 
 def test_towers_learn_first_and_are_frozen_then(taught: list[Lesson]) -> None:
     seeing, reading = (_teach(taught, towers, language)[0] for towers, language in ((2, 0), (0, 2)))
-    assert seeing.towers_frozen
-    assert reading.towers_frozen
+    assert seeing.features.frozen
+    assert reading.features.frozen
     assert _of_towers(_changed(seeing)) == _changed(seeing) != set()
     assert _of_towers(_changed(reading)) == set() != _changed(reading)
 

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from torch import Tensor
 from transformers import Qwen2Config, SiglipVisionConfig, WhisperConfig
 
-from omnireward.backbones._minicpm_o_json import checked, parse_json, read_text, require_multiple
+from omnireward.backbones._minicpm_o_json import checked, require_multiple
+from omnireward.checkpoint_json import read_json
 from omnireward.errors import CheckpointError
 from omnireward.media import DecodeOptions
 
@@ -258,11 +259,6 @@ def audio_tokens(frames: int, pool_step: int) -> int:
 def encoder_frames(frames: N) -> N:
     """Frames (a number or a tensor of them) after the encoder's convolution of stride 2."""
     return (frames - 1) // 2 + 1
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file. Raises CheckpointError when it is missing or is something else."""
-    return parse_json(read_text(path), str(path))
 
 
 def _section(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:

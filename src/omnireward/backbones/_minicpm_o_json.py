@@ -1,4 +1,4 @@
-"""JSON of a checkpoint: read within bounds, and which values its fields may have.
+"""Which values the fields of a checkpoint's JSON may have.
 
 A checkpoint comes from anyone. A size of 0 or of ten billion would end in a division by zero, or take the machine's
 memory, far from the file that caused it; so every number has a largest value here, well above that of any known model.
@@ -6,17 +6,13 @@ memory, far from the file that caused it; so every number has a largest value he
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from pathlib import Path
 from reprlib import repr as short
 from typing import Any
 
 from omnireward.errors import CheckpointError
 
-MOST_BYTES = 256 * 2**20  # of a JSON file; tokenizer.json, the largest, has about ten million
-MOST_LEVELS = 32  # of nested JSON; what is read is written back later, by a writer that recurses
 LARGEST: Mapping[str, int] = {
     # sizes of the language model and of the towers
     "vocab_size": 10_000_000,
@@ -54,37 +50,6 @@ LARGEST: Mapping[str, int] = {
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "hidden_act": ("gelu_pytorch_tanh", "gelu", "gelu_new", "quick_gelu", "relu", "silu"),
 }
-
-
-def read_text(path: Path) -> str:
-    """A file of a checkpoint folder. Raises CheckpointError when it is missing, is no ordinary file, or is not text."""
-    try:
-        if not path.exists():
-            raise CheckpointError(f"{path.parent} has no {path.name}; is it a checkpoint folder?")
-        if not path.is_file():  # reading a pipe would wait forever
-            raise CheckpointError(f"{path} is not an ordinary file.")
-        if path.stat().st_size > MOST_BYTES:
-            raise CheckpointError(f"{path} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read.")
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from error
-
-
-def parse_json(content: str, name: str) -> dict[str, Any]:
-    """A JSON object from text; `name` is for messages. Raises CheckpointError when it is something else."""
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{name} is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise CheckpointError(f"{name} holds a {type(data).__name__}, not an object.")
-    level: list[Any] = [data]
-    for _ in range(MOST_LEVELS):
-        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
-        level = [each for some in inner for each in some]
-    if level:
-        raise CheckpointError(f"{name} is nested more than {MOST_LEVELS} levels deep.")
-    return data
 
 
 def checked(kind: type[Any], data: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from omnireward.backbones import Prepared, Row
-from omnireward.backbones._minicpm_o_json import parse_json
+from omnireward.checkpoint_json import parse_json
 from omnireward.errors import CheckpointError, PromptError
 from omnireward.types import Media, Part, Text, Turn
 

@@ -18,7 +18,7 @@ from huggingface_hub import save_torch_state_dict
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from omnireward.backbones._minicpm_o_config import read_json
+from omnireward.checkpoint_json import read_json
 from omnireward.errors import CheckpointError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"

@@ -28,15 +28,14 @@ from omnireward.backbones._minicpm_o_config import (
     PREPROCESSING_FILE,
     MiniCPMOConfig,
     Preprocessing,
-    read_json,
 )
-from omnireward.backbones._minicpm_o_json import read_text
 from omnireward.backbones._minicpm_o_prepare import Preparer
 from omnireward.backbones._minicpm_o_resampler import Resampler
 from omnireward.backbones._minicpm_o_text import ChatTokenizer, row_of
 from omnireward.backbones._minicpm_o_tiny import tiny_config, tiny_preprocessing, train_tokenizer
 from omnireward.backbones._minicpm_o_vision import VisionTower, normalise
 from omnireward.backbones._minicpm_o_weights import WeightFiles, dumps, has_layer, write_folder
+from omnireward.checkpoint_json import read_json, read_text
 from omnireward.errors import CheckpointError, MediaError, PromptError
 from omnireward.media import Decoder
 from omnireward.packed_stack import last_states

@@ -11,11 +11,9 @@ What is unusual:
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import json
-import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +23,7 @@ import openai
 
 from omnireward.calls.options import CallOptions, Tokens
 from omnireward.calls.replies import BadReplyError, Reply, read_reply, sayable
+from omnireward.waits import retry_after
 
 _MOST_BYTES = 32 * 2**20
 _SHOWN = 300  # characters of what an endpoint says
@@ -163,28 +162,6 @@ class Transport:
             wait=retry_after(error.response.headers, time.time()),
             key=status == 401,
         )
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that the headers ask to wait: a number, or a date to be compared with `now` (Unix time).
-
-    >>> retry_after({"retry-after": "2.5"}, 0), retry_after({"retry-after-ms": "40"}, 0), retry_after({}, 0)
-    (2.5, 0.04, None)
-    >>> retry_after({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, 45.0)
-    15.0
-    >>> retry_after({"retry-after": "soon"}, 0)
-    """
-    for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        value = headers.get(name, "")
-        try:
-            seconds = float(value) * scale
-        except ValueError:
-            continue
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _said(error: openai.APIStatusError) -> str:

@@ -14,14 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from omnireward import waits
 from omnireward.calls.budget import Budget
 from omnireward.calls.options import NO_TOKENS, CallOptions, Tokens
 from omnireward.calls.pacing import Pacer
 from omnireward.calls.replies import Reply
 from omnireward.calls.transport import Call, NoReplyError, Transport
 from omnireward.errors import BudgetError, CallError, CallFailedError, CallRefusedError
-
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds: the bound before the second try, and the highest
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +147,7 @@ class Worker:
         """Seconds before the next try; what a 429 asks for is the pacer's, which holds everybody back."""
         if failure.overloaded and failure.wait is not None:
             return 0.0
-        bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (tries - 1))
-        return max(failure.wait or 0.0, self._random.uniform(0.0, bound))
+        return max(failure.wait or 0.0, waits.drawn(tries, self._random.uniform))
 
     def _refused(self, state: _State, failure: NoReplyError) -> Outcome:
         error = CallRefusedError(

@@ -6,7 +6,6 @@ errors. Files of torch are read with its restricted reader: nothing in them is r
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 import zipfile
@@ -23,6 +22,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.initialization import no_init_weights
 
+from omnireward.checkpoint_json import read_json
 from omnireward.errors import CheckpointError
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -35,7 +35,6 @@ MISREAD = (
 # Counters and tables of positions. Some files have them and some don't; a model makes its own.
 _MADE = re.compile(r"(^|\.)(position_ids|token_type_ids|relative_position_index|num_batches_tracked|attn_mask)$")
 _SHOWN = 6  # keys named in an error
-_MOST_JSON_BYTES = 16 * 2**20
 # How somebody ran the model, or whose code ran it: neither is for a file to decide.
 _NOT_READ = ("attn_implementation", "_attn_implementation", "auto_map", "quantization_config", "dtype", "torch_dtype")
 
@@ -65,17 +64,9 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is no JSON object, or far too large for one.
     """
-    if path.stat().st_size > _MOST_JSON_BYTES:
-        raise CheckpointError(f"{path} is larger than {_MOST_JSON_BYTES:,} bytes, so it describes no model.")
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a JSON object: {error}.") from error
-    if not isinstance(found, dict):
-        raise CheckpointError(f"{path} is not a JSON object.")
     return {
         name: {key: each for key, each in value.items() if key not in _NOT_READ} if isinstance(value, dict) else value
-        for name, value in found.items()
+        for name, value in read_json(path).items()
         if name not in _NOT_READ
     }
 

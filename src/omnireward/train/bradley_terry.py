@@ -65,7 +65,7 @@ def train(config: TrainConfig) -> Path:
     mixture = mix(config.datasets, bad_rows, config.limit)
     checkpoint = _newest(config.out) if config.resume else None
     model = _start(config, mixture, checkpoint).requires_grad_(True)
-    model.tower_dtype = torch.bfloat16 if config.bf16 else None
+    model.features.dtype = torch.bfloat16 if config.bf16 else None
     if (config.teach_towers or config.teach_language) and checkpoint is None:
         _teach(model, config)
         model.requires_grad_(True)  # teaching froze the towers; from here on the config says what is frozen

@@ -75,8 +75,7 @@ def teach(model: RewardModel, lessons: Sequence[Lesson], towers: int, language: 
 
     _fit(model, see, Labels.of(labels), towers, seed, partial(tick, "towers"))
     model.freeze(model.towers)
-    for digest, one in media.items():
-        model.remember(digest, one)
+    model.features.embeddings_of(media, {})  # they are kept from here on
     media.clear()
     inputs.clear()
     encoded = [model.encode(lesson.comparison, "a") for lesson in lessons]
