@@ -1,4 +1,4 @@
-"""Accuracy, tie calibration, intervals, reliability, differences, correlation, order effects and leaderboards.
+"""Accuracy, tie calibration, intervals, reliability, probabilities, differences, correlation, order, leaderboards.
 
 Everything takes plain sequences, one entry per sample, and returns frozen values. A sample without a margin is None
 wherever it is accepted: it is counted, never replaced by a number. numpy only; the leaderboard loads evalica when used.
@@ -24,6 +24,7 @@ from omnireward.metrics.paired import (
     paired_difference,
     sign_flip,
 )
+from omnireward.metrics.probabilities import PairProbabilities, pair_probabilities, tie_log_odds
 from omnireward.metrics.reliability import Reliability, ReliabilityBin, reliability, win_probability
 from omnireward.metrics.ties import CrossFit, TieCalibration, calibrate_ties, cross_fitted_accuracy
 
@@ -36,6 +37,7 @@ __all__ = [
     "GroupDifference",
     "Interval",
     "OrderEffects",
+    "PairProbabilities",
     "PairedDifference",
     "Reliability",
     "ReliabilityBin",
@@ -56,10 +58,12 @@ __all__ = [
     "least_correlation",
     "macro_interval",
     "order_effects",
+    "pair_probabilities",
     "paired_difference",
     "reliability",
     "sign_flip",
     "t_quantile",
+    "tie_log_odds",
     "wilson_interval",
     "win_probability",
 ]
