@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import logging
 import math
@@ -55,7 +57,7 @@ def test_trl_gets_a_number_for_each_completion_and_none_where_there_is_no_reward
 
 
 def test_trl_raises_or_logs_what_has_no_reward(made_up: MadeUp, caplog: pytest.LogCaptureFixture) -> None:
-    """TRL would make 0 of a None of its only function, so None must be asked for."""
+    """TRL may make 0 of a None, so None must be asked for."""
     with pytest.raises(source.NoRewardError, match=r"completion 1 has no reward \(failed\): made up"):
         trl.reward_func(WHERE)(["a", "b"], ["1", "nothing"])
     with caplog.at_level(logging.WARNING):
@@ -76,6 +78,14 @@ def test_trl_reads_criteria_and_pictures_of_rows(made_up: MadeUp) -> None:
         ("(image) (image) plain", "Be brief.", ["2"]),
         ("and this? (image)", "", ["3"]),
     ]
+
+
+def test_messages_that_hold_pictures_hold_all_of_them(made_up: MadeUp) -> None:
+    """TRL has put the column's there, and hands the column over as well."""
+    red = Image.new("RGB", (4, 4), (200, 0, 0))
+    filled = [{"role": "user", "content": [{"type": "image", "image": red}, {"type": "text", "text": "what?"}]}]
+    assert trl.reward_func(WHERE)([filled], ["1"], images=[[red]]) == [1.0]
+    assert made_up.words == [("(image) what?", "", ["1"])]
 
 
 @pytest.mark.parametrize(
@@ -123,6 +133,26 @@ def test_ms_swift_makes_its_function_and_finds_the_prompt_in_the_messages(
         ms_swift.orm(WHERE)()(["say 1", "say nothing"], messages=messages[:2])
 
 
+def test_ms_swift_marks_places_of_pictures_in_the_words(made_up: MadeUp) -> None:
+    """As its rows hold them: one place for each picture; further marks are words, further pictures come first."""
+    red = {"bytes": b"picture", "path": None}
+    rows = [("<image>what<image>?", [red, red]), ("a<image>b<image>", [red]), ("<image>", None), ("c", [red])]
+    made = ms_swift.orm(WHERE)()
+    messages = [_chat(words) + _said("1") for words, _ in rows]
+    assert made(["1"] * 4, messages=messages, images=[shown for _, shown in rows]) == [1.0] * 4
+    prompts = [prompt for prompt, _, _ in made_up.words]
+    assert prompts == ["(image) what (image) ?", "a (image) b<image>", "<image>", "(image) c"]
+
+
+@pytest.mark.parametrize("kind", ["videos", "audios"])
+def test_ms_swift_rows_with_other_media_are_an_error(made_up: MadeUp, kind: str) -> None:
+    """Judging without them would give a number for another prompt."""
+    made, messages = ms_swift.orm(WHERE)(), [_chat("a") + _said("1"), _chat("b") + _said("2")]
+    with pytest.raises(RecipeError, match=f"rows hold `{kind}`"):
+        made(["1", "2"], messages=messages, **{kind: [None, ["/tmp/a.mp4"]]})
+    assert made(["1", "2"], messages=messages, **{kind: [None, []]}) == [1.0, 2.0]
+
+
 @pytest.mark.parametrize("prompt", ["ask one", _chat("ask one")])
 def test_verl_gets_a_number_under_the_rows_criterion(made_up: MadeUp, prompt: Any) -> None:
     row = {"question": prompt, "criterion": "Be red.", "index": 7}
@@ -139,6 +169,35 @@ def test_verl_without_a_reward_or_a_prompt_is_an_error(made_up: MadeUp) -> None:
         verl.compute_score("data", "1", "", {"index": 1, "answer": "x"}, where=WHERE)
     with pytest.raises(RecipeError, match=r"has no 'question'; it has nothing"):
         verl.compute_score("data", "1", "", where=WHERE)
+
+
+def test_verl_awaits_the_same_numbers(made_up: MadeUp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its manager looks for a coroutine function. A server is asked by a client of the loop, of which there is one."""
+    opened: list[str] = []
+
+    class Waiting:
+        def __init__(self, where: str) -> None:
+            opened.append(where)
+
+        async def ask(self, asks: list[Ask]) -> list[list[Reward]]:
+            return made_up(asks)
+
+    monkeypatch.setattr(verl, "AsyncClient", Waiting)
+    assert inspect.iscoroutinefunction(verl.compute_score_async)
+    row = {"question": "ask one", "criterion": "Be red."}
+
+    async def several(where: str) -> list[float]:
+        calls = [verl.compute_score_async("data", f"say {n}", "", row, where=where) for n in (1, 2)]
+        return await asyncio.gather(*calls)
+
+    for where in (WHERE, "reward:FOLDER"):
+        assert asyncio.run(several(where)) == [1.0, 2.0]
+        with pytest.raises(source.NoRewardError, match="a response of 'data' has no reward"):
+            asyncio.run(verl.compute_score_async("data", "nothing", "", row, where=where))
+    assert opened == [WHERE, WHERE]  # of two loops
+    assert made_up.words[0] == ("ask one", "Be red.", ["say 1"])
+    with pytest.raises(RecipeError, match="has no 'question'"):
+        asyncio.run(verl.compute_score_async("data", "1", "", {}, where=WHERE))
 
 
 def _easy(response: str, answer: Any) -> dict[str, Any]:

@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
-import uvicorn
+from tests.serve.running import KEY, serving
 
-from omnireward import plugins
 from omnireward.adapters import flow_grpo, trl
 from omnireward.adapters.source import NoRewardError, rewarder
 from omnireward.client import AsyncClient, CallLimits, Client
 from omnireward.errors import CallFailedError, CallRefusedError
-from omnireward.judges import JudgeKind, open_judge
+from omnireward.judges import open_judge
+from omnireward.judges.reward import JUDGE
 from omnireward.media.encode import png
 from omnireward.reward_model import RewardModel
-from omnireward.serve.app import create_app
 from omnireward.serve.asking import Ask, Problem
-from omnireward.serve.config import ServeConfig
 from omnireward.types import Comparison, Media, Part, Text, Turn
 
-KEY = "a key of the tests, long enough"
 LIMITS = CallLimits(tries=1)
 
 
@@ -43,28 +37,15 @@ BROKEN: tuple[Part, ...] = (Media("image", b"no picture"),)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    kind = cast(JudgeKind, plugins.load("judges", "reward"))
-    assert kind.example is not None
-    return Path(kind.example(tmp_path_factory.mktemp("tiny")))
+    assert JUDGE.example is not None
+    return Path(JUDGE.example(tmp_path_factory.mktemp("tiny")))
 
 
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
-    name = f"reward:{folder}"
-    app = create_app(ServeConfig(judge=name), open_judge(name), [KEY])
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, ws="none", log_level="error"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
-        thread.start()
-        until = time.monotonic() + 60
-        while not server.started and time.monotonic() < until:
-            time.sleep(0.01)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("OMNIREWARD_API_KEY", KEY)
-            yield f"http://127.0.0.1:{door.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    with pytest.MonkeyPatch.context() as patch, serving(open_judge(f"reward:{folder}"), (KEY,)) as running:
+        patch.setenv("OMNIREWARD_API_KEY", KEY)
+        yield f"http://127.0.0.1:{running.port}"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from tests.serve.protocols.plain import SERVED, PlainInline
+from tests.serve.protocols.plain import SERVED, PlainInline, fractions, route_ids
 
 from omnireward import plugins
 from omnireward.serve.asking import Ask, Problem, RequestError, Reward, Route, Shape
@@ -25,11 +25,7 @@ POSTS = [(n, r) for n, s in shapes().items() for r in s.routes if r.method == "P
 GETS = [(n, r) for n, s in shapes().items() for r in s.routes if r.method == "GET"]
 
 
-def _ids(pairs: Sequence[tuple[str, Route]]) -> list[str]:
-    return [f"{name}{route.path}" for name, route in pairs]
-
-
-each_post = pytest.mark.parametrize(("name", "route"), POSTS, ids=_ids(POSTS))
+each_post = pytest.mark.parametrize(("name", "route"), POSTS, ids=route_ids(POSTS))
 
 
 def _example(name: str, route: Route) -> dict[str, Any]:
@@ -40,15 +36,6 @@ def _rewards(asks: Sequence[Ask]) -> list[list[Reward]]:
     """Another seventh for each response."""
     numbers = iter(range(1, 1000))
     return [[next(numbers) / 7 for _ in ask.responses] for ask in asks]
-
-
-def _numbers(reply: object) -> list[float]:
-    """All fractions in a reply; counts and indices are whole and of another type."""
-    if isinstance(reply, dict):
-        return [n for value in reply.values() for n in _numbers(value)]
-    if isinstance(reply, list):
-        return [n for value in reply for n in _numbers(value)]
-    return [reply] if isinstance(reply, float) else []
 
 
 def _flat(rewards: Sequence[Sequence[Reward]]) -> list[float]:
@@ -85,7 +72,7 @@ def test_its_reply_is_json_and_holds_each_reward_unchanged_and_no_other_number(n
     body = _example(name, route)
     given = _rewards(route.read(body, PlainInline()))
     reply = json.loads(json.dumps(route.write(body, given, SERVED), allow_nan=False))
-    assert set(_numbers(reply)) == set(_flat(given))
+    assert set(fractions(reply)) == set(_flat(given))
 
 
 @each_post
@@ -99,7 +86,7 @@ def test_a_response_without_a_reward_has_no_number(name: str, route: Route) -> N
             route.write(body, given, SERVED)
     else:
         reply = json.loads(json.dumps(route.write(body, given, SERVED), allow_nan=False))
-        assert set(_numbers(reply)) == set(_flat(given))
+        assert set(fractions(reply)) == set(_flat(given))
         assert "media: the picture is broken." in json.dumps(reply)
 
 
@@ -169,7 +156,7 @@ def test_an_empty_body_is_refused() -> None:
             route.read({}, PlainInline())
 
 
-@pytest.mark.parametrize(("name", "route"), GETS, ids=_ids(GETS))
+@pytest.mark.parametrize(("name", "route"), GETS, ids=route_ids(GETS))
 def test_a_get_asks_nothing_and_is_answered(name: str, route: Route) -> None:
     assert list(route.read({}, PlainInline())) == []
     assert json.dumps(route.write({}, [], SERVED), allow_nan=False) != "null"

@@ -13,9 +13,9 @@ from tests.serve.running import Running, serving, words
 
 from omnireward.judges.reward import RewardJudge
 from omnireward.serve import schema
-from omnireward.serve.asking import RequestError
+from omnireward.serve.asking import OverloadedError, RequestError
 from omnireward.serve.bodies import DEEPEST, MOST_VALUES, Held, parse
-from omnireward.serve.media import OverloadedError, RequestMedia
+from omnireward.serve.media import RequestMedia
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +139,19 @@ def test_numbers_that_are_none_are_refused_over_http(small: Running) -> None:
 def test_a_field_of_another_kind_is_named(running: Running, change: dict[str, object], field: str) -> None:
     reply = running.client.post("/v1/rewards", json={**words("tea"), **change})
     assert (reply.status_code, reply.json()["error"]["field"]) == (422, field), reply.text
+
+
+def test_an_object_of_very_many_keys_is_refused_at_once() -> None:
+    """Each unknown key is an error of its own; a million of them kept the process busy for seconds."""
+    assert len(parse(json.dumps(dict.fromkeys(map(str, range(1000)))).encode())) == 1000
+    with pytest.raises(RequestError, match="more than 1,000 keys"):
+        parse(json.dumps({"a": [dict.fromkeys(map(str, range(1001)))]}).encode())
+
+
+def test_of_a_list_the_first_error_is_enough(running: Running) -> None:
+    """Two fields are wrong, and one of them 4000 times: by hand, one more error than the first."""
+    reply = running.client.post("/v1/rewards", json={"prompt": 1, "responses": [1] * 4000})
+    assert reply.json()["error"]["message"].endswith("(and 1 more).")
 
 
 def test_what_is_held_is_given_back_once() -> None:

@@ -50,14 +50,20 @@ def test_a_file_without_keys_is_refused(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("max_queue", 0),
+        ("max_connections", 0),
         ("max_body_mb", 0),
         ("max_responses", 0),
         ("max_uploads_mb", 0),
         ("deadline", 0.0),
         ("body_seconds", float("nan")),
+        ("head_seconds", 0.0),
+        ("reply_seconds", float("nan")),
         ("notice", -1.0),
         ("port", 65_536),
         ("max_held_mb", 63),
+        ("tie_threshold", -0.1),
+        ("tie_threshold", float("inf")),
+        ("tie_threshold", float("nan")),
     ],
 )
 def test_settings_that_make_no_sense_are_named(name: str, value: float) -> None:

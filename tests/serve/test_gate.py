@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.serve.running import KEY, Running, scoring_held, serving, until, values, words
 
 from omnireward import web
@@ -113,6 +114,15 @@ def test_at_the_deadline_a_request_is_answered_without_numbers(judge: RewardJudg
         assert len(held.scored) <= scored + 1
 
 
+def test_a_deadline_of_more_seconds_than_a_float_holds_is_the_servers_own(running: Running) -> None:
+    assert running.client.post(
+        "/get_reward", json={"query": ["tea"], "prompts": ["t"], "deadline_s": 10**400}
+    ).is_success
+    assert (
+        running.client.post("/v1/rewards", json=words("tea", deadline_s=10**400)).status_code == 422
+    )  # as a float only
+
+
 @pytest.mark.parametrize("seconds", [0, -1, "1", True, [1]])
 def test_a_deadline_that_is_no_time_is_refused(running: Running, seconds: object) -> None:
     reply = running.client.post("/v1/rewards", json=words("tea", deadline_s=seconds))
@@ -180,13 +190,16 @@ def test_counts_say_what_happened(judge: RewardJudge) -> None:
         one.client.post("/v1/rewards", json=words("a", "b"))
         one.client.post("/v1/rewards", json={**words("a"), "responses": ["a", [broken]]})
         one.client.post("/v1/rewards", json=[])
-        found = dict(line.rsplit(" ", 1) for line in one.client.get("/metrics").text.splitlines() if line[0] != "#")
-    assert found['omnireward_rewards_total{outcome="ok"}'] == "3"
-    assert found['omnireward_rewards_total{outcome="media"}'] == "1"
-    assert found['omnireward_requests_total{route="/v1/rewards",status="200"}'] == "2"
-    assert found['omnireward_requests_total{route="/v1/rewards",status="400"}'] == "1"
-    assert found['omnireward_request_seconds_count{route="/v1/rewards"}'] == "3"
-    assert found['omnireward_request_seconds_bucket{route="/v1/rewards",le="+Inf"}'] == "3"
-    assert found["omnireward_batch_rows_sum"] == "3"
-    assert found["omnireward_requests_under_way"] == "0"
-    assert found["omnireward_ready"] == "1"
+        reply = one.client.get("/metrics")
+    samples = (sample for family in text_string_to_metric_families(reply.text) for sample in family.samples)
+    found = {(sample.name, *sample.labels.values()): sample.value for sample in samples}
+    assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert found["omnireward_rewards_total", "ok"] == 3
+    assert found["omnireward_rewards_total", "media"] == 1
+    assert found["omnireward_requests_total", "/v1/rewards", "200"] == 2
+    assert found["omnireward_requests_total", "/v1/rewards", "400"] == 1
+    assert found["omnireward_request_seconds_count", "/v1/rewards"] == 3
+    assert found["omnireward_batch_rows_sum",] == 3
+    assert found["omnireward_batch_seconds_count",] >= 1
+    assert found["omnireward_requests_under_way",] == 0
+    assert found["omnireward_ready",] == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,8 +14,9 @@ import pytest
 from tests.serve.running import Running, picture, serving, words
 
 from omnireward.judges.reward import RewardJudge
-from omnireward.serve.asking import RequestError
-from omnireward.serve.media import OverloadedError, RequestMedia, Uploads
+from omnireward.serve.asking import OverloadedError, RequestError
+from omnireward.serve.media import RequestMedia
+from omnireward.serve.uploads import Uploads
 from omnireward.types import Media
 
 RAW = {"Content-Type": "application/octet-stream"}
@@ -112,12 +114,38 @@ def test_uploads_are_bounded_one_and_all_and_leave_nothing_when_refused(uploads:
 
 def test_an_upload_expires_and_makes_room(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _send(uploads, b"1234567890")
-    later = time.monotonic() + 61
-    monkeypatch.setattr("omnireward.serve.media.time.monotonic", lambda: later)
-    with pytest.raises(RequestError, match="expired"):
+    later = time.time() + 61
+    monkeypatch.setattr("omnireward.serve.uploads.time.time", lambda: later)
+    with pytest.raises(RequestError, match="expired") as caught:
         uploads.read(first, "x")
+    assert caught.value.status == 410
     assert list(uploads._folder.iterdir()) == []
     _send(uploads, b"1234567890")
+
+
+def test_replicas_share_a_folder_each_counting_its_own_and_finding_it_again(tmp_path: Path) -> None:
+    """16 bytes for each, 10 of which the first has: by hand."""
+    one, two = (Uploads(10, 16, 60.0, tmp_path, number) for number in range(2))
+    first = _send(one, b"1234567890")
+    _send(two, b"1234567890")
+    assert two.read(first, "x") == b"1234567890"
+    (tmp_path / "0-cut.unfinished").touch()
+    (tmp_path / "1-going-on.unfinished").touch()
+    one.close()
+    again = Uploads(10, 16, 60.0, tmp_path, 0)
+    assert again.read(first, "x") == b"1234567890"
+    assert [path.name for path in tmp_path.glob("*.unfinished")] == ["1-going-on.unfinished"]
+    with pytest.raises(OverloadedError, match="no room"):
+        _send(again, b"1234567")
+
+
+def test_what_another_replica_should_have_removed_is_not_read(tmp_path: Path) -> None:
+    one, two = (Uploads(10, 16, 60.0, tmp_path, number) for number in range(2))
+    first = _send(one, b"tea")
+    long_ago = time.time() - 61
+    os.utime(tmp_path / first, (long_ago, long_ago))
+    with pytest.raises(RequestError, match="expired"):
+        two.read(first, "x")
 
 
 def test_the_folder_of_uploads_is_private_and_goes(judge: RewardJudge) -> None:

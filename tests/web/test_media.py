@@ -40,6 +40,7 @@ def test_a_dropped_picture_is_shown_and_sent_before_the_text(tab: Tab, fake: Fak
         "prompt": [{"role": "user", "content": [image, {"type": "text", "text": "What is it?"}]}],
         "responses": ["A dog.", [image]],
         "criteria": [""],
+        "pairs": True,
     }
 
 

@@ -43,6 +43,7 @@ def test_asks_what_is_on_the_form_and_shows_raw_rewards(tab: Tab, fake: Fake) ->
                 "prompt": [{"role": "user", "content": "Say hello."}],
                 "responses": ["four", "characters"],
                 "criteria": ["kind"],
+                "pairs": True,
             },
         )
     ]

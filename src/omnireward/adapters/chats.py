@@ -2,11 +2,14 @@
 
 A place is a part such as ``{"type": "image"}``; it takes the next picture of the row. Pictures without one come before
 the words of the last user turn.
+
+What is unusual: messages that hold a picture themselves hold all of them. TRL puts the pictures of a row into its
+messages, and hands the row's column over as well; they must not be shown twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from omnireward.adapters.pictures import picture
@@ -18,8 +21,12 @@ Chat = str | Sequence[Mapping[str, object]]
 _ROLES: dict[object, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-def prompt_of(chat: Chat, shown: Sequence[Media] = ()) -> tuple[Turn, ...]:
+def prompt_of(chat: Chat, shown: Iterable[Media] = ()) -> tuple[Turn, ...]:
     """The turns of a prompt.
+
+    Args:
+        chat: plain words, or messages.
+        shown: the row's pictures, read as far as they are needed.
 
     Raises:
         PromptError: a role or a part of an unknown kind, more places than pictures, or no user to show them to.
@@ -27,7 +34,7 @@ def prompt_of(chat: Chat, shown: Sequence[Media] = ()) -> tuple[Turn, ...]:
     """
     left = iter(shown)
     turns = list(_turns(chat, left))
-    if rest := tuple(left):
+    if not _holds_pictures(chat) and (rest := tuple(left)):
         places = [index for index, turn in enumerate(turns) if turn.role == "user"]
         if not places:
             raise PromptError("pictures came with a prompt that has no user turn to show them in.")
@@ -45,6 +52,14 @@ def response_of(chat: Chat) -> tuple[Part, ...]:
     if not said:
         raise PromptError("a completion has no turn of the assistant.")
     return said
+
+
+def _holds_pictures(chat: Chat) -> bool:
+    if isinstance(chat, str):
+        return False
+    contents = [message.get("content") for message in chat]
+    parts = [part for content in contents if not isinstance(content, str) for part in cast("list[object]", content)]
+    return any(isinstance(part, Mapping) and part.get("image") is not None for part in parts)
 
 
 def _turns(chat: Chat, shown: Iterator[Media]) -> Iterator[Turn]:

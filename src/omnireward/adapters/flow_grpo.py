@@ -53,7 +53,7 @@ def scorer(
             for image, prompt, wanted in zip(shown, prompts, criteria, strict=True)
         ]
         rewards = rewards_of(rows, source)
-        errors = [f"{one.kind}: {one.message}" if isinstance(one, Problem) else None for one in rewards]
+        errors = [str(one) if isinstance(one, Problem) else None for one in rewards]
         if on_problem == "raise":
             return [number(one, f"image {index}") for index, one in enumerate(rewards)], {"errors": errors}
         return [math.nan if isinstance(one, Problem) else one for one in rewards], {"errors": errors}

@@ -5,10 +5,10 @@
     orms["omnireward"] = orm("http://127.0.0.1:8000")
 
 and then ``--reward_funcs omnireward``. The prompt is the row's ``messages`` up to the completion, its pictures are
-``images``, and a column ``criterion`` is its criterion.
+``images``, and a column ``criterion`` is its criterion. As in ms-swift, ``<image>`` in the words is a picture's place.
 
-As in TRL, None is skipped, and where no other function gives a number the sum is 0. So a completion without a reward is
-an error, unless ``on_problem="none"`` says that there are other functions: see `omnireward.adapters.trl`.
+ms-swift skips a None in the sum of what its functions gave, which is as if it were 0. So a completion without a reward
+is an error, unless ``on_problem="none"`` says that 0 is meant: see `omnireward.adapters.trl`.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ def orm(where: str, criterion: str = "", on_problem: OnProblem = "raise", limits
             messages = columns.get("messages")
             if messages is None or len(messages) != count:
                 raise RecipeError(f"ms-swift gave no `messages` for {count} completions; the prompt is in them.")
-            prompts = [_before(each) for each in messages]
+            for kind in ("videos", "audios"):
+                if any(columns.get(kind) or ()):
+                    raise RecipeError(f"rows hold `{kind}`, which this function would leave out; it shows pictures.")
             criteria = criteria_of(columns.get("criterion"), count, criterion)
             shown = columns.get("images") or [None] * count
+            prompts = [_placed(_before(each), len(some or ())) for each, some in zip(messages, shown, strict=True)]
             asked = list(zip(prompts, completions, shown, criteria, strict=True))
             return listed(scored(asked, source), on_problem)
 
@@ -50,3 +53,25 @@ def orm(where: str, criterion: str = "", on_problem: OnProblem = "raise", limits
 def _before(messages: Sequence[Mapping[str, object]]) -> Sequence[Mapping[str, object]]:
     """The messages without the completion, which is their last."""
     return messages[:-1] if messages and messages[-1].get("role") == "assistant" else messages
+
+
+def _placed(messages: Sequence[Mapping[str, object]], pictures: int) -> list[Mapping[str, object]]:
+    """The messages with a part for each of the first `pictures` places; further ones are words."""
+    placed: list[Mapping[str, object]] = []
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, str):
+            first, *rest = content.split(_PLACE, pictures)
+            pictures -= len(rest)
+            parts = [_text(first), *(part for words in rest for part in ({"type": "image"}, _text(words)))]
+            placed.append({**message, "content": [part for part in parts if part.get("text") != ""] or content})
+        else:
+            placed.append(message)
+    return placed
+
+
+def _text(words: str) -> Mapping[str, object]:
+    return {"type": "text", "text": words}
+
+
+_PLACE = "<image>"

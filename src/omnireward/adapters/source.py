@@ -50,10 +50,8 @@ class LocalRewards:
     def _prepared(self, row: Row) -> Encoded | Problem:
         try:
             return self.worker.prepare(row)
-        except MediaError as error:
-            return Problem("media", str(error))
-        except PromptError as error:
-            return Problem("prompt", str(error))
+        except (MediaError, PromptError) as error:
+            return Problem.of(error)
 
 
 def rewarder(where: str, limits: CallLimits | None = None) -> Rewarder:

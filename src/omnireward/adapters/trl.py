@@ -5,15 +5,16 @@
 A dataset column ``criterion`` is the criterion of each row, and ``image`` or ``images`` are the pictures of its prompt;
 other columns are not read.
 
-What is unusual: TRL skips a function's None, and adds up what the other functions gave. Where there are no others, the
-sum of nothing is 0, and TRL only warns. So a completion without a reward is an error, unless ``on_problem="none"`` says
-that there are other functions.
+What is unusual: TRL adds up what its functions gave, and skips a None. From TRL 1.6 on, a completion for which every
+function gave None is left out; in older versions its reward is 0. Where another function gives it a number, with any
+weight, 0 included, the sum lacks this one, which is as if it were 0. So a completion without a reward is an error,
+unless ``on_problem="none"`` says that this is the only function, and TRL new enough.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 from omnireward.adapters.chats import Chat, prompt_of, response_of
@@ -43,8 +44,8 @@ def reward_func(
     Args:
         where: the URL of a server, or ``reward:FOLDER``.
         criterion: for rows whose column ``criterion`` has none; empty is overall quality.
-        on_problem: what becomes of a completion without a reward: a NoRewardError, or None, which is 0 to TRL where
-            this is the only function. A server that gives no answer raises CallError either way.
+        on_problem: what becomes of a completion without a reward: a NoRewardError; or None, which TRL leaves out where
+            this is the only function, and takes for 0 else. A server that gives no answer raises CallError either way.
         name: what TRL's logs call it.
         limits: of calls of a server.
     """
@@ -81,12 +82,14 @@ def listed(rewards: Sequence[Reward], on_problem: OnProblem) -> list[float | Non
 
 def _row(prompt: Chat, completion: Chat, shown: object, criterion: str) -> Row | Problem:
     try:
-        media: Sequence[Media] = [] if shown is None else pictures(shown)
-        return Row(prompt_of(prompt, media), response_of(completion), criterion)
-    except MediaError as error:
-        return Problem("media", str(error))
-    except PromptError as error:
-        return Problem("prompt", str(error))
+        return Row(prompt_of(prompt, _media(shown)), response_of(completion), criterion)
+    except (MediaError, PromptError) as error:
+        return Problem.of(error)
+
+
+def _media(shown: object) -> Iterator[Media]:
+    """Encoded when they are read: where messages hold the pictures, the column's are not."""
+    yield from () if shown is None else pictures(shown)
 
 
 def _pictures(columns: dict[str, Any], count: int) -> Sequence[object]:

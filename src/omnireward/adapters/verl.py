@@ -1,7 +1,11 @@
-"""A reward function for verl: ``compute_score``. In the trainer's configuration:
+"""Reward functions for verl: ``compute_score``, and ``compute_score_async``. In the trainer's configuration:
 
-    custom_reward_function.path=my_reward.py           # from omnireward.adapters.verl import compute_score
-    +custom_reward_function.reward_kwargs.where=http://127.0.0.1:8000
+    reward.custom_reward_function.path=my_reward.py    # from omnireward.adapters.verl import compute_score_async
+    reward.custom_reward_function.name=compute_score_async
+    +reward.custom_reward_function.reward_kwargs.where=http://127.0.0.1:8000
+
+Both give the same. verl asks for one response at a time; the waiting one in a few threads of each of its workers, the
+other one for all responses of a worker at once, so a server can compute them together.
 
 verl hands over the response and the row's ``extra_info``, and no prompt. The prompt is ``extra_info["question"]``, or
 under another key that `prompt_key` names: a string, or messages. ``extra_info["criterion"]`` is the criterion.
@@ -11,13 +15,20 @@ verl needs a number, so a response without a reward is an error.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from omnireward.adapters.chats import prompt_of, response_of
 from omnireward.adapters.source import number, rewarder, rewards_of
+from omnireward.client import AsyncClient
 from omnireward.errors import RecipeError
+from omnireward.serve.asking import Ask
 from omnireward.serve.scoring import Row
+
+_CLIENTS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncClient]] = WeakKeyDictionary()
+"""Of each loop, by address: connections are kept from call to call, and belong to their loop."""
 
 
 def compute_score(
@@ -47,6 +58,39 @@ def compute_score(
         NoRewardError: there is no reward.
         CallError: the server gives no answer.
     """
+    row = _row(data_source, solution_str, extra_info, criterion, prompt_key)
+    return number(rewards_of([row], rewarder(where))[0], f"a response of {data_source!r}")
+
+
+async def compute_score_async(
+    data_source: str,
+    solution_str: str,
+    ground_truth: object,  # noqa: ARG001
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    where: str,
+    criterion: str = "",
+    prompt_key: str = "question",
+    **_others: object,
+) -> float:
+    """As `compute_score`, which says what the arguments are and what is raised, without waiting in a thread."""
+    row = _row(data_source, solution_str, extra_info, criterion, prompt_key)
+    if where.startswith(("http://", "https://")):
+        rewards = (await _client(where).ask([Ask(row.prompt, (row.response,), row.criterion)]))[0]
+    else:
+        rewards = await asyncio.to_thread(rewards_of, [row], rewarder(where))
+    return number(rewards[0], f"a response of {data_source!r}")
+
+
+def _client(where: str) -> AsyncClient:
+    clients = _CLIENTS.setdefault(asyncio.get_running_loop(), {})
+    if where not in clients:
+        clients[where] = AsyncClient(where)
+    return clients[where]
+
+
+def _row(data_source: str, response: str, extra_info: Mapping[str, Any] | None, criterion: str, prompt_key: str) -> Row:
+    """What to ask. Raises RecipeError."""
     if extra_info is None or extra_info.get(prompt_key) is None:
         known = ", ".join(sorted(map(str, extra_info or {}))) or "nothing"
         raise RecipeError(
@@ -54,5 +98,4 @@ def compute_score(
             "dataset is made, or name its key with custom_reward_function.reward_kwargs.prompt_key."
         )
     own = extra_info.get("criterion")
-    row = Row(prompt_of(extra_info[prompt_key]), response_of(solution_str), criterion if own is None else str(own))
-    return number(rewards_of([row], rewarder(where))[0], f"a response of {data_source!r}")
+    return Row(prompt_of(extra_info[prompt_key]), response_of(response), criterion if own is None else str(own))

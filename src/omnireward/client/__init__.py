@@ -24,5 +24,6 @@ if find_spec("httpx") is None:
 
 from omnireward.client.calls import AsyncClient, Client
 from omnireward.client.tries import CallLimits
+from omnireward.client.wire import Pair
 
-__all__ = ["AsyncClient", "CallLimits", "Client"]
+__all__ = ["AsyncClient", "CallLimits", "Client", "Pair"]

@@ -8,61 +8,70 @@ import threading
 from asyncio import sleep as nap
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from time import sleep
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx
 
-from omnireward.client.tries import DEFAULT_LIMITS, CallLimits, Tries
-from omnireward.client.wire import (
-    ahead,
-    bytes_of,
-    judgement_body,
-    media_of_ask,
-    media_of_comparison,
-    parsed,
-    read_judgement,
-    read_rewards,
-    read_upload,
-    rewards_body,
-)
-from omnireward.errors import RecipeError
+from omnireward.client.servers import Servers
+from omnireward.client.tries import DEFAULT_LIMITS, CallLimits, Reply, Send, Task, course
+from omnireward.client.wire import Pair, ahead_of_ask, ahead_of_comparison, judgement_call, pairs_call, rewards_call
 from omnireward.serve.asking import Ask, Reward
-from omnireward.types import Comparison, Judgement, Media, Part, Text, Turn
+from omnireward.types import Comparison, Judgement, Part, Text, Turn
 
 KEY = "OMNIREWARD_API_KEY"
-JSON, BYTES = "application/json", "application/octet-stream"
 
 Prompt = str | Sequence[Turn]
 Response = str | Sequence[Part]
 Result = TypeVar("Result")
+Http = TypeVar("Http")
+Room = TypeVar("Room")
+Transport = TypeVar("Transport")
 
 
-class Client:
-    """Calls of one server, each waiting for its reply. Threads may share it.
+class _Caller(Generic[Http, Room, Transport]):
+    """What both clients are made of: connections, the servers at their ends, and room for so many calls at once."""
+
+    _new_http: Callable[..., Http]
+    _new_room: Callable[[int], Room]
+
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        api_key: str | None = None,
+        limits: CallLimits = DEFAULT_LIMITS,
+        transport: Transport | None = None,
+    ) -> None:
+        key = os.environ.get(KEY, "") if api_key is None else api_key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        most = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
+        self._servers, self._limits, self._room = Servers(url), limits, self._new_room(limits.concurrency)
+        # Redirects are not followed: a key and other people's media would go where nobody sent them.
+        self._http = self._new_http(headers=headers, limits=most, transport=transport, follow_redirects=False)
+
+
+class Client(_Caller[httpx.Client, threading.Semaphore, httpx.BaseTransport]):
+    """Calls of a server, each waiting for its reply. Threads may share it.
 
     Args:
-        url: such as ``http://127.0.0.1:8000``.
+        url: such as ``http://127.0.0.1:8000``; several, also in one text with commas, where several servers have the
+            same model: the least busy one is asked, and one that fails is left alone for a while.
         api_key: the environment's OMNIREWARD_API_KEY when None; empty for none.
         limits: of each call.
         transport: how requests are carried; for tests.
     """
 
-    def __init__(
-        self,
-        url: str,
-        api_key: str | None = None,
-        limits: CallLimits = DEFAULT_LIMITS,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self._limits = limits
-        self._room = threading.Semaphore(limits.concurrency)
-        self._http = httpx.Client(**_settings(url, api_key, limits), transport=transport)
+    _new_http, _new_room = httpx.Client, threading.Semaphore
 
     def rewards(self, prompt: Prompt, responses: Sequence[Response], criterion: str = "") -> list[Reward]:
         """A reward, or why there is none, for each response. Raises CallError, OSError."""
         return self._ask(_ask(prompt, responses, criterion))
+
+    def pairs(self, prompt: Prompt, responses: Sequence[Response], criterion: str = "") -> list[Pair]:
+        """How each two responses compare; those of a response without a reward are left out. As `rewards`."""
+        return self._made(_pairs(_ask(prompt, responses, criterion)))
 
     def ask(self, asks: Sequence[Ask]) -> list[list[Reward]]:
         """Rewards of several prompts, whose calls are under way together. Raises CallError, OSError."""
@@ -71,8 +80,7 @@ class Client:
 
     def judge(self, comparison: Comparison) -> Judgement:
         """What the server's judge says of two responses; `error` says why where it says nothing. As `rewards`."""
-        uploaded = {media: self._upload(media) for media in ahead(media_of_comparison(comparison))}
-        return self._post("/v1/judgements", lambda: judgement_body(comparison, uploaded), read_judgement)
+        return self._made(_judgement(comparison))
 
     def close(self) -> None:
         """Let go of the connections. Twice is harmless."""
@@ -85,53 +93,44 @@ class Client:
         self.close()
 
     def _ask(self, ask: Ask) -> list[Reward]:
-        uploaded = {media: self._upload(media) for media in ahead(media_of_ask(ask))}
-        return self._post(
-            "/v1/rewards", lambda: rewards_body(ask, uploaded), lambda reply: read_rewards(reply, len(ask.responses))
-        )
+        return self._made(_rewards(ask))
 
-    def _upload(self, media: Media) -> str:
-        return self._post("/v1/uploads", lambda: bytes_of(media), read_upload, BYTES)
-
-    def _post(
-        self, path: str, write: Callable[[], bytes], read: Callable[[object], Result], kind: str = JSON
-    ) -> Result:
-        with self._room:  # the time of a call begins here
-            body, tries = write(), Tries(self._limits, path)
+    def _made(self, task: Task[Result]) -> Result:
+        with self._room, closing(course(task, self._limits, self._servers)) as steps:  # its time begins here
+            heard: Reply | httpx.RequestError | None = None
             while True:
                 try:
-                    request = self._http.stream(
-                        "POST", path, content=body, headers={"Content-Type": kind}, timeout=tries.begin()
-                    )
-                    with request as response:
-                        for chunk in response.iter_bytes():
-                            tries.take(chunk)
-                except httpx.RequestError as error:
-                    wait = tries.broke(error)
+                    step = steps.send(heard)
+                except StopIteration as end:
+                    return cast(Result, end.value)
+                if isinstance(step, Send):
+                    heard = self._sent(step)
                 else:
-                    if response.status_code in (200, 201):
-                        return read(parsed(tries.content))
-                    wait = tries.refused(response)
-                sleep(wait)
+                    sleep(step)
+                    heard = None
+
+    def _sent(self, step: Send) -> Reply | httpx.RequestError:
+        try:
+            with self._http.stream(**_request(step, step.call.write())) as response:
+                for chunk in response.iter_bytes():
+                    step.take(chunk)
+        except httpx.RequestError as error:
+            return error
+        return step.reply(response)
 
 
-class AsyncClient:
+class AsyncClient(_Caller[httpx.AsyncClient, asyncio.Semaphore, httpx.AsyncBaseTransport]):
     """As `Client`, for an event loop; make it where it is used."""
 
-    def __init__(
-        self,
-        url: str,
-        api_key: str | None = None,
-        limits: CallLimits = DEFAULT_LIMITS,
-        transport: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        self._limits = limits
-        self._room = asyncio.Semaphore(limits.concurrency)
-        self._http = httpx.AsyncClient(**_settings(url, api_key, limits), transport=transport)
+    _new_http, _new_room = httpx.AsyncClient, asyncio.Semaphore
 
     async def rewards(self, prompt: Prompt, responses: Sequence[Response], criterion: str = "") -> list[Reward]:
         """A reward, or why there is none, for each response. Raises CallError, OSError."""
         return await self._ask(_ask(prompt, responses, criterion))
+
+    async def pairs(self, prompt: Prompt, responses: Sequence[Response], criterion: str = "") -> list[Pair]:
+        """How each two responses compare; those of a response without a reward are left out. As `rewards`."""
+        return await self._made(_pairs(_ask(prompt, responses, criterion)))
 
     async def ask(self, asks: Sequence[Ask]) -> list[list[Reward]]:
         """Rewards of several prompts, whose calls are under way together. Raises CallError, OSError."""
@@ -145,8 +144,7 @@ class AsyncClient:
 
     async def judge(self, comparison: Comparison) -> Judgement:
         """What the server's judge says of two responses; `error` says why where it says nothing. As `rewards`."""
-        uploaded = {media: await self._upload(media) for media in ahead(media_of_comparison(comparison))}
-        return await self._post("/v1/judgements", lambda: judgement_body(comparison, uploaded), read_judgement)
+        return await self._made(_judgement(comparison))
 
     async def close(self) -> None:
         """Let go of the connections. Twice is harmless."""
@@ -161,48 +159,51 @@ class AsyncClient:
         await self.close()
 
     async def _ask(self, ask: Ask) -> list[Reward]:
-        uploaded = {media: await self._upload(media) for media in ahead(media_of_ask(ask))}
-        return await self._post(
-            "/v1/rewards", lambda: rewards_body(ask, uploaded), lambda reply: read_rewards(reply, len(ask.responses))
-        )
+        return await self._made(_rewards(ask))
 
-    async def _upload(self, media: Media) -> str:
-        return await self._post("/v1/uploads", lambda: bytes_of(media), read_upload, BYTES)
+    async def _made(self, task: Task[Result]) -> Result:
+        async with self._room:
+            with closing(course(task, self._limits, self._servers)) as steps:  # its time begins here
+                heard: Reply | httpx.RequestError | None = None
+                while True:
+                    try:
+                        step = steps.send(heard)
+                    except StopIteration as end:
+                        return cast(Result, end.value)
+                    if isinstance(step, Send):
+                        heard = await self._sent(step)
+                    else:
+                        await nap(step)
+                        heard = None
 
-    async def _post(
-        self, path: str, write: Callable[[], bytes], read: Callable[[object], Result], kind: str = JSON
-    ) -> Result:
-        async with self._room:  # the time of a call begins here
-            body, tries = await asyncio.to_thread(write), Tries(self._limits, path)  # writing may read files
-            while True:
-                try:
-                    request = self._http.stream(
-                        "POST", path, content=body, headers={"Content-Type": kind}, timeout=tries.begin()
-                    )
-                    async with request as response:
-                        async for chunk in response.aiter_bytes():
-                            tries.take(chunk)
-                except httpx.RequestError as error:
-                    wait = tries.broke(error)
-                else:
-                    if response.status_code in (200, 201):
-                        return read(parsed(tries.content))
-                    wait = tries.refused(response)
-                await nap(wait)
-
-
-def _settings(url: str, api_key: str | None, limits: CallLimits) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise RecipeError(
-            f"a server's URL begins with http:// or https://, such as http://127.0.0.1:8000; got {url!r}."
-        )
-    key = os.environ.get(KEY, "") if api_key is None else api_key
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    most = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
-    # Redirects are not followed: a key and other people's media would go where nobody sent them.
-    return {"base_url": url, "headers": headers, "limits": most, "follow_redirects": False}
+    async def _sent(self, step: Send) -> Reply | httpx.RequestError:
+        body = await asyncio.to_thread(step.call.write)  # it may read files
+        try:
+            async with self._http.stream(**_request(step, body)) as response:
+                async for chunk in response.aiter_bytes():
+                    step.take(chunk)
+        except httpx.RequestError as error:
+            return error
+        return step.reply(response)
 
 
 def _ask(prompt: Prompt, responses: Sequence[Response], criterion: str) -> Ask:
     turns = (Turn("user", (Text(prompt),)),) if isinstance(prompt, str) else tuple(prompt)
     return Ask(turns, tuple((Text(each),) if isinstance(each, str) else tuple(each) for each in responses), criterion)
+
+
+def _rewards(ask: Ask) -> Task[list[Reward]]:
+    return Task(ahead_of_ask(ask), lambda uploaded: rewards_call(ask, uploaded))
+
+
+def _pairs(ask: Ask) -> Task[list[Pair]]:
+    return Task(ahead_of_ask(ask), lambda uploaded: pairs_call(ask, uploaded))
+
+
+def _judgement(comparison: Comparison) -> Task[Judgement]:
+    return Task(ahead_of_comparison(comparison), lambda uploaded: judgement_call(comparison, uploaded))
+
+
+def _request(step: Send, body: bytes) -> dict[str, Any]:
+    headers = {"Content-Type": step.call.kind}
+    return {"method": "POST", "url": step.url, "content": body, "headers": headers, "timeout": step.seconds}

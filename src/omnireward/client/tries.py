@@ -1,22 +1,34 @@
-"""Whether a call is tried again, and when: ceilings on tries and time, and what a server asks for is kept."""
+"""The course of a call: what is sent to which server, how often, and when; without sending anything itself.
+
+    sent and waited for by a client ◀── Send, or seconds to wait ── course ── Reply, or the error ──◀
+
+Ceilings on tries and time hold for all of a call, uploads and waits with it. Another server is asked at once; the same
+one after a wait, which is never shorter than what it asked for.
+"""
 
 from __future__ import annotations
 
-import email.utils
 import json
-import math
 import random
 import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import httpx
 
+from omnireward import waits
+from omnireward.client.servers import Server, Servers
+from omnireward.client.wire import Call, Uploaded, parsed, upload_call
 from omnireward.errors import CallFailedError, CallRefusedError, RecipeError
+from omnireward.types import Media
 
 _AGAIN = (408, 429)
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0  # seconds: the bound before the second try, and the highest
+_GONE = 410  # an upload has expired, or the server that kept it began anew
 _MOST_BYTES = 32 * 2**20
 _SHOWN = 300  # characters of what a server says
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,89 +56,130 @@ class CallLimits:
 DEFAULT_LIMITS = CallLimits()
 
 
-class Tries:
-    """How often a call was tried, and whether it is tried again."""
+class Send:
+    """One request. A client gives what comes of the reply to `take`.
 
-    def __init__(self, limits: CallLimits, path: str) -> None:
-        self._limits, self._path = limits, path
-        self._count = 0
-        self._until = time.monotonic() + limits.patience
-        self._end = 0.0  # of this try
+    Attributes:
+        url: of the server, with the path.
+        call: has the body.
+        seconds: for all of it, reply included.
+    """
+
+    def __init__(self, url: str, call: Call[Any], seconds: float) -> None:
+        self.url, self.call, self.seconds = url, call, seconds
+        self._until = time.monotonic() + seconds
         self._chunks: list[bytes] = []
         self._size = 0
 
-    def begin(self) -> float:
-        """Begin a try; the seconds that it may take."""
-        self._count += 1
-        self._chunks.clear()
-        self._size = 0
-        seconds = min(self._limits.timeout, max(0.001, self._until - time.monotonic()))
-        self._end = time.monotonic() + seconds
-        return seconds
-
     def take(self, chunk: bytes) -> None:
-        """A piece of the reply has come. A try's time is for all pieces together; httpx would give it to each.
+        """A piece of the reply has come. The time is for all pieces together; httpx would give it to each.
 
         Raises:
-            httpx.ReadTimeout: the try is over.
+            httpx.ReadTimeout: it is over.
             CallFailedError: the reply is too long to be one.
         """
         self._chunks.append(chunk)
         self._size += len(chunk)
         if self._size > _MOST_BYTES:
-            raise CallFailedError(f"{self._path}: the server sent a reply of more than {_MOST_BYTES // 2**20} MiB.")
-        if time.monotonic() > self._end:
+            raise CallFailedError(f"{self.call.path}: the server sent a reply of more than {_MOST_BYTES // 2**20} MiB.")
+        if time.monotonic() > self._until:
             raise httpx.ReadTimeout("the reply did not end in time")
 
-    @property
-    def content(self) -> bytes:
-        """The reply's body."""
-        return b"".join(self._chunks)
-
-    def broke(self, error: httpx.RequestError) -> float:
-        """There was no reply. Seconds to wait before the next try. Raises CallFailedError where there is none."""
-        return self._again(f"{type(error).__name__}: {str(error)[:_SHOWN]}".removesuffix(": "), 0.0)
-
-    def refused(self, response: httpx.Response) -> float:
-        """The reply is no answer. As `broke`; raises CallRefusedError where another try would meet the same."""
-        status = response.status_code
-        reason = f"HTTP {status}: {self._said(response)}"
-        if status not in _AGAIN and (status < 500 or status == 501):
-            raise CallRefusedError(f"{self._path}: {reason}. The same request would be refused again.")
-        return self._again(reason, retry_after(response.headers.get("retry-after", ""), time.time()))
-
-    def _said(self, response: httpx.Response) -> str:
-        """What a server says about a refusal: JSON of ours, or any text."""
-        try:
-            said = json.loads(self.content)["error"]["message"]
-        except (ValueError, RecursionError, TypeError, KeyError):
-            said = self.content.decode(errors="replace")
-        return " ".join(str(said).split())[:_SHOWN].removesuffix(".") or response.reason_phrase
-
-    def _again(self, reason: str, asked: float) -> float:
-        bound = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (self._count - 1))
-        wait = max(asked, random.uniform(0.0, bound))  # drawn, so that clients don't gather
-        if self._count >= self._limits.tries or time.monotonic() + wait >= self._until:
-            raise CallFailedError(
-                f"{self._path}: no answer in {self._count} of {self._limits.tries} tries and at most "
-                f"{self._limits.patience:g} s. The last: {reason}. It may work later, or with other limits."
-            )
-        return wait
+    def reply(self, response: httpx.Response) -> Reply:
+        """The whole of it."""
+        return Reply(response.status_code, response.headers, b"".join(self._chunks), response.reason_phrase)
 
 
-def retry_after(value: str, now: float) -> float:
-    """Seconds that a server asks to wait: a number, or a date to be compared with `now` (Unix time); 0 if it doesn't.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server said."""
 
-    >>> retry_after("2.5", 0), retry_after("", 0), retry_after("soon", 0), retry_after("nan", 0)
-    (2.5, 0.0, 0.0, 0.0)
-    >>> retry_after("Thu, 01 Jan 1970 00:01:00 GMT", 45.0)
-    15.0
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Task(Generic[Result]):
+    """What a caller wants.
+
+    Attributes:
+        ahead: media that are uploaded first.
+        call: asks for the result, given the ids of uploads.
     """
-    try:
-        seconds = float(value)
-    except ValueError:
+
+    ahead: Sequence[Media]
+    call: Callable[[Uploaded], Call[Result]]
+
+
+Course = Generator[Send | float, Reply | httpx.RequestError | None, Result]
+
+
+class _NoAnswerError(Exception):
+    """A try came to nothing, and another may not. `ill` says that the server is at fault, or has too much to do."""
+
+    def __init__(self, reason: str, asked: float = 0.0, *, ill: bool = True) -> None:
+        super().__init__(reason)
+        self.asked, self.ill = asked, ill
+
+
+def course(task: Task[Result], limits: CallLimits, servers: Servers) -> Course[Result]:
+    """Yields what to send, and seconds to wait; returns the result.
+
+    Raises:
+        CallFailedError: there was no answer within the limits, or one that is none.
+        CallRefusedError: another try would meet the same.
+    """
+    until = time.monotonic() + limits.patience
+    uploaded: dict[Server, dict[Media, str]] = {}  # each server keeps its own
+    for count in range(1, limits.tries + 1):
+        server = servers.take()
+        known = uploaded.setdefault(server, {})
         try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - now
-        except (ValueError, OverflowError):
-            return 0.0
-    return max(0.0, seconds) if not math.isnan(seconds) else 0.0
+            for media in task.ahead:
+                if media not in known:
+                    known[media] = yield from _answered(upload_call(media), server, limits, until)
+            result = yield from _answered(task.call(known), server, limits, until)
+        except _NoAnswerError as failure:
+            if not failure.ill:
+                known.clear()
+            elsewhere = failure.ill and servers.failed(server, failure.asked)
+            wait = 0.0 if elsewhere else max(failure.asked, waits.drawn(count, random.uniform))
+            if count == limits.tries or time.monotonic() + wait >= until:
+                raise CallFailedError(
+                    f"{server.url}: no answer in {count} of {limits.tries} tries and at most {limits.patience:g} s. "
+                    f"The last: {failure}. It may work later, or with other limits."
+                ) from None
+        else:
+            servers.answered(server)
+            return result
+        finally:
+            servers.give_back(server)
+        if wait:
+            yield wait
+    raise AssertionError("the last try raises")
+
+
+def _answered(call: Call[Result], server: Server, limits: CallLimits, until: float) -> Course[Result]:
+    reply = yield Send(server.url + call.path, call, min(limits.timeout, max(0.001, until - time.monotonic())))
+    assert reply is not None
+    if isinstance(reply, httpx.RequestError):
+        raise _NoAnswerError(f"{type(reply).__name__}: {str(reply)[:_SHOWN]}".removesuffix(": "))
+    if reply.status in (200, 201):
+        return call.read(parsed(reply.content))
+    reason = f"HTTP {reply.status}: {_said(reply)}"
+    if reply.status == _GONE:
+        raise _NoAnswerError(reason, ill=False)
+    if reply.status not in _AGAIN and (reply.status < 500 or reply.status == 501):
+        raise CallRefusedError(f"{server.url}{call.path}: {reason}. The same request would be refused again.")
+    raise _NoAnswerError(reason, waits.retry_after(reply.headers, time.time()) or 0.0)
+
+
+def _said(reply: Reply) -> str:
+    """What a server says about a refusal: JSON of ours, or any text."""
+    try:
+        said = json.loads(reply.content)["error"]["message"]
+    except (ValueError, RecursionError, TypeError, KeyError):
+        said = reply.content.decode(errors="replace")
+    return " ".join(str(said).split())[:_SHOWN].removesuffix(".") or reply.reason

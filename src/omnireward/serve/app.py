@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence, Set
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from omnireward import __version__, web
 from omnireward.errors import RecipeError
 from omnireward.judges import Judge
-from omnireward.serve import schema
-from omnireward.serve.asking import Problem, RequestError, Reward, Route, Shape
+from omnireward.serve import replies, schema
+from omnireward.serve.asking import SCHEMA, Problem, RequestError, Reward, Route, Shape
 from omnireward.serve.bodies import chunks, read_json
-from omnireward.serve.config import ServeConfig
+from omnireward.serve.config import MIB, ServeConfig
+from omnireward.serve.description import body_of, describe, upload_body
 from omnireward.serve.gate import OPEN, Gate, exchange_of, paths_of
-from omnireward.serve.media import MIB, RequestMedia
+from omnireward.serve.media import RequestMedia
 from omnireward.serve.protocols import by_path, choose, shapes
 from omnireward.serve.service import Service
+from omnireward.serve.uploads import Uploads
 
 UPLOAD_PATIENCE = 10  # an upload may take so many times as long as a JSON body
 _UPLOADED = re.compile(r"(image|video|audio|model)/[\w.+-]+|application/octet-stream", re.ASCII)
@@ -34,74 +33,90 @@ _UPLOADED = re.compile(r"(image|video|audio|model)/[\w.+-]+|application/octet-st
 _STATUS = {"media": 422, "prompt": 422, "deadline": 504, "failed": 500}
 
 
-def create_app(config: ServeConfig, judge: Judge, keys: Sequence[str] = ()) -> FastAPI:
-    """The app for a judge that is open. Its `state.service` holds what the routes share; closed when the app ends.
+def create_app(config: ServeConfig, judge: Judge, keys: Sequence[str] = (), uploads: Uploads | None = None) -> FastAPI:
+    """The app for a judge that is open. Its `state.service` holds what the routes share; who runs it closes that.
 
     Raises:
         RecipeError: a shape wants a path of the server's own.
     """
-    service = Service(config, judge, keys)
-
-    @asynccontextmanager
-    async def living(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await asyncio.to_thread(service.close)
-
-    app = FastAPI(
-        title="omnireward", version=__version__, docs_url=None, redoc_url=None, lifespan=living, redirect_slashes=False
-    )
-    app.state.service = service
-    routes = _Routes(service)
-    app.add_api_route("/livez", routes.live, methods=["GET"], summary="Whether the server computes; 503 where not.")
-    app.add_api_route("/readyz", routes.ready, methods=["GET"], summary="Whether to send requests here; 503 where not.")
-    app.add_api_route("/metrics", routes.metrics, methods=["GET"], summary="Counts, as Prometheus reads them.")
-    app.add_api_route("/v1/uploads", routes.upload, methods=["POST"], summary="Send a medium ahead.", status_code=201)
-    app.add_api_route(
-        "/v1/judgements",
-        routes.judgement,
-        methods=["POST"],
-        summary="Compare two responses.",
-        description="Probabilities of a, tie and b are there where the judge has them. A reward model has none: plain "
-        "Bradley-Terry gives no probability of a tie.",
-        openapi_extra=_body("JudgementBody"),
-    )
-    app.add_api_route(
-        "/v1/rewards",
-        routes.of({"native": schema.REWARDS}, {}),
-        methods=["POST"],
-        summary="Raw rewards of responses to one prompt.",
-        description="For each criterion a list with, for each response, a value or the problem that there was. Rewards "
-        "are raw: no sigmoid, and only differences between responses to one prompt have a meaning.",
-        openapi_extra=_body("RewardsBody"),
-    )
-    page = web.page()
+    app = FastAPI(title="omnireward", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False)
+    page, routes = web.page(), _Routes(app)
+    _add_own(app, routes)
     for path, (kind, data) in page.items():
         app.add_api_route(path, routes.file(kind, data), methods=["GET"], include_in_schema=False)
-    found, taken = shapes(), paths_of(app.routes)
-    for (method, path), claims in by_path(found).items():
-        if path in taken:
-            service.close()
-            raise RecipeError(f"the protocol {' and '.join(claims)!r} wants {path}, which is this server's own.")
-        app.add_api_route(
-            path,
-            routes.of(claims, found) if method == "POST" else routes.told(next(iter(claims.values()))),
-            methods=[method],
-            summary="; or ".join(found[name].summary for name in claims),
-            tags=list(claims),
-        )
+    found = shapes()
+    _add_shapes(app, routes, found)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _bug)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = cache(lambda: describe(app, found))  # type: ignore[method-assign]
+    app.state.service = service = Service(config, judge, keys, uploads)  # it has threads: nothing fails after it
     # A browser that asks for a page can send no key with it; the page says nothing, and asks for one.
     app.add_middleware(Gate, service=service, paths=paths_of(app.routes), unlocked=OPEN | page.keys())
     return app
 
 
-class _Routes:
-    """The endpoints."""
+def _add_own(app: FastAPI, routes: _Routes) -> None:
+    """The paths that are the server's own."""
+    app.add_api_route("/livez", routes.live, methods=["GET"], summary="Whether the server computes; 503 where not.")
+    app.add_api_route("/readyz", routes.ready, methods=["GET"], summary="Whether to send requests here; 503 where not.")
+    app.add_api_route("/metrics", routes.metrics, methods=["GET"], summary="Counts, as Prometheus reads them.")
+    app.add_api_route(
+        "/v1/uploads",
+        routes.upload,
+        methods=["POST"],
+        summary="Send a medium ahead.",
+        status_code=201,
+        responses={201: {"model": replies.UploadReply}},
+        openapi_extra=upload_body(),
+    )
+    app.add_api_route(
+        "/v1/judgements",
+        routes.judgement,
+        methods=["POST"],
+        summary="Compare two responses.",
+        description="Probabilities of a, tie and b are there where the judge has them; a reward model's only where the "
+        "server was told a tie threshold: plain Bradley-Terry gives no probability of a tie.",
+        responses={200: {"model": replies.JudgementReply}},
+        openapi_extra=body_of(schema.JudgementBody),
+    )
+    app.add_api_route(
+        "/v1/rewards",
+        routes.of({"native": schema.REWARDS}),
+        methods=["POST"],
+        summary="Raw rewards of responses to one prompt.",
+        description="For each criterion a list with, for each response, a value or the problem that there was. Rewards "
+        "are raw: no sigmoid, and only differences between responses to one prompt have a meaning.",
+        responses={200: {"model": replies.RewardsReply}},
+        openapi_extra=body_of(schema.RewardsBody),
+    )
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+
+def _add_shapes(app: FastAPI, routes: _Routes, found: Mapping[str, Shape]) -> None:
+    """The paths of `protocols`. Raises RecipeError where the app has one of them."""
+    taken = paths_of(app.routes)
+    whole = {name for name, shape in found.items() if shape.on_problem == "whole request fails"}
+    for (method, path), claims in by_path(found).items():
+        if path in taken:
+            raise RecipeError(f"the protocol {' and '.join(claims)!r} wants {path}, which is this server's own.")
+        app.add_api_route(
+            path,
+            routes.of(claims, whole) if method == "POST" else routes.told(next(iter(claims.values()))),
+            methods=[method],
+            summary="; or ".join(found[name].summary for name in claims),
+            tags=list(claims),
+        )
+
+
+class _Routes:
+    """The endpoints of an app."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    @property
+    def _service(self) -> Service:
+        service: Service = self._app.state.service
+        return service
 
     async def live(self) -> Response:
         alive = self._service.alive
@@ -112,7 +127,8 @@ class _Routes:
         return JSONResponse({"ready": ready, "draining": self._service.draining}, 200 if ready else 503)
 
     async def metrics(self) -> Response:
-        return PlainTextResponse(self._service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        metrics = self._service.metrics
+        return Response(metrics.text(), media_type=metrics.content_type)
 
     def file(self, kind: str, data: bytes) -> Any:
         """The endpoint of one file of the playground."""
@@ -133,7 +149,13 @@ class _Routes:
             )
         body = chunks(request, config.max_upload_mb * MIB, config.body_seconds * UPLOAD_PATIENCE)
         upload = await self._service.uploads.receive(body)
-        return JSONResponse({"id": upload.id, "bytes": upload.bytes, "expires_in_s": config.upload_seconds}, 201)
+        reply: replies.UploadReply = {
+            "schema": SCHEMA,
+            "id": upload.id,
+            "bytes": upload.bytes,
+            "expires_in_s": config.upload_seconds,
+        }
+        return JSONResponse(reply, 201)
 
     async def judgement(self, request: Request) -> Response:
         exchange = exchange_of(request)
@@ -141,7 +163,7 @@ class _Routes:
         until = self._service.until(body, exchange.begun)
         comparison = await asyncio.to_thread(schema.read_judgement, body, self._media(request, until))
         judgement = await self._service.judgement(comparison, until, request)
-        return JSONResponse(schema.write_judgement(judgement, self._service.served(exchange.id)))
+        return JSONResponse(replies.write_judgement(judgement, self._service.served(exchange.id)))
 
     def told(self, route: Route) -> Any:
         """The endpoint of a path that is only read."""
@@ -151,8 +173,8 @@ class _Routes:
 
         return answer
 
-    def of(self, claims: Mapping[str, Route], found: Mapping[str, Shape]) -> Any:
-        """The endpoint of one path, which one shape or several have. A shape that is not found is the native one."""
+    def of(self, claims: Mapping[str, Route], whole: Set[str] = frozenset()) -> Any:
+        """The endpoint of one path, which one shape or several have. A problem fails the whole request of some."""
 
         async def answer(request: Request) -> Response:
             exchange = exchange_of(request)
@@ -165,7 +187,7 @@ class _Routes:
             rewards = await self._service.rewards(asks, until, request)
             served = self._service.served(exchange.id)
             problems = [one for row in rewards for one in row if isinstance(one, Problem)]
-            if problems and name in found and found[name].on_problem == "whole request fails":
+            if problems and name in whole:
                 return _failed(rewards, problems[0], exchange.id)
             return JSONResponse(route.write(body, rewards, served))
 
@@ -202,20 +224,3 @@ async def _bug(request: Request, _error: Exception) -> Response:
     said = {"kind": "failed", "message": "the server has a fault; its log says where.", "field": ""}
     # After a fault uvicorn closes the connection, whatever it said before.
     return JSONResponse({"error": said, "id": exchange_of(request).id}, 500, {"Connection": "close"})
-
-
-def _body(name: str) -> dict[str, Any]:
-    of = {"schema": {"$ref": f"#/components/schemas/{name}"}}
-    return {"requestBody": {"required": True, "content": {"application/json": of}}}
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's, and the bodies that it does not read itself."""
-    if not app.openapi_schema:
-        made = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        kinds = [(kind, "validation") for kind in (schema.RewardsBody, schema.JudgementBody)]
-        _, found = models_json_schema(kinds, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-        defined: Mapping[str, Any] = found["$defs"]
-        made.setdefault("components", {}).setdefault("schemas", {}).update(defined)
-        app.openapi_schema = made
-    return app.openapi_schema

@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from omnireward.errors import OmniRewardError
+from omnireward.errors import MediaError, OmniRewardError, PromptError
 from omnireward.types import Media, MediaKind, Part, Turn
 
 ProblemKind = Literal["media", "prompt", "deadline", "failed"]
+
+SCHEMA: Literal["omnireward/1"] = "omnireward/1"
+"""The form of the native replies, which each of them names. What is added to them leaves it; what is changed, not."""
 
 
 class RequestError(OmniRewardError, ValueError):
@@ -26,6 +29,13 @@ class RequestError(OmniRewardError, ValueError):
     def __init__(self, problem: str, *, field: str = "", status: int = 422) -> None:
         super().__init__(f"{field}: {problem}" if field else problem)
         self.status, self.field = status, field
+
+
+class OverloadedError(RequestError):
+    """Too much is under way; the same request may work later."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, status=429)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,14 @@ class Problem:
 
     kind: ProblemKind
     message: str
+
+    @classmethod
+    def of(cls, error: MediaError | PromptError) -> Problem:
+        """What stopped a response from being read."""
+        return cls("media" if isinstance(error, MediaError) else "prompt", str(error))
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
 
 
 Reward = float | Problem
@@ -69,12 +87,14 @@ class Served:
         revision: digest of weights, tokenizer and settings.
         request: the id of the request that is being answered.
         created: seconds since the epoch.
+        tie_threshold: the margin up to which two responses count as tied; None where the server was told none.
     """
 
     model: str
     revision: str
     request: str
     created: int
+    tie_threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

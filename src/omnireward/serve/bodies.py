@@ -15,11 +15,11 @@ from typing import Any, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from omnireward.serve.asking import RequestError
-from omnireward.serve.media import OverloadedError
+from omnireward.serve.asking import OverloadedError, RequestError
 
 DEEPEST = 32  # lists and objects inside each other
 MOST_VALUES = 1_000_000  # of one body: a value takes some hundred bytes of memory, and a "[]," only three of the body
+MOST_KEYS = 1000  # of one object: no shape has so many, and each that is not known is an error of its own
 
 
 class Held:
@@ -161,6 +161,8 @@ def _check(value: object) -> None:
 def _below(one: object) -> Iterable[object]:
     """What stands directly in a value; a text is checked, and has nothing in it."""
     if isinstance(one, dict):
+        if len(one) > MOST_KEYS:
+            raise RequestError(f"an object has more than {MOST_KEYS:,} keys.", status=413)
         return (*one, *one.values())
     if isinstance(one, list):
         return one

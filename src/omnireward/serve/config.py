@@ -6,15 +6,17 @@ API keys are not here: a command line can be read by everybody on the machine. T
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from omnireward.errors import RecipeError
 
 KEYS = "OMNIREWARD_API_KEYS"
 SHORTEST_KEY = 16  # characters
+MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +29,26 @@ class ServeConfig:
     """Address to listen on. Any but this machine's own needs API keys."""
     port: int = 8000
     """Port to listen on; 0 takes a free one."""
+    replicas: int = 1
+    """Processes that serve the judge, each on a CUDA device of its own where there are any. All listen on the port, and
+    each on one of the next ports. Limits are those of each."""
     name: str = ""
     """What replies call the model; the last part of the judge's name when empty."""
+    tie_threshold: float | None = None
+    """Margin up to which two responses of a reward model count as tied: `threshold` of a task in report.json. It gives
+    probabilities of a tie; without one there are none."""
     api_keys_file: Path | None = None
     """File with one API key on each line; the environment's OMNIREWARD_API_KEYS when not given, separated by commas."""
     max_queue: int = 256
     """Most requests under way at once; further ones are answered 429 at once."""
+    max_connections: int = 1024
+    """Most connections at once; further ones are answered 503 and closed."""
     max_body_mb: int = 64
     """Largest JSON body, in MiB."""
     max_held_mb: int = 1024
     """Largest sum of all bodies and uploads in use at once, in MiB; what would exceed it is answered 429."""
+    max_cached_mb: int = 1024
+    """Memory for what encoders gave for media, in MiB, so that media that come again are not encoded again."""
     max_responses: int = 256
     """Most rewards of one request: responses times criteria."""
     max_chars: int = 1_000_000
@@ -55,8 +67,12 @@ class ServeConfig:
     """Networks that media may be fetched from although they are not public, such as 10.0.0.0/8."""
     fetch_seconds: float = 15.0
     """Seconds that fetching one medium may take."""
+    head_seconds: float = 10.0
+    """Seconds in which a request's head must have arrived."""
     body_seconds: float = 30.0
     """Seconds in which a JSON body must have arrived. An upload has ten times as many."""
+    reply_seconds: float = 30.0
+    """Seconds in which a client must have taken a reply."""
     deadline: float = 120.0
     """Seconds after which a request is answered without the rewards that are missing. A request may ask for fewer."""
     notice: float = 1.0
@@ -65,18 +81,20 @@ class ServeConfig:
     """Seconds for finishing what was accepted, when the server is told to end."""
 
     def __post_init__(self) -> None:
-        for name in ("max_queue", "max_body_mb", "max_held_mb", "max_responses", "max_chars", "max_media"):
-            _at_least_one(name, getattr(self, name))
-        for name in ("max_upload_mb", "max_uploads_mb"):
-            _at_least_one(name, getattr(self, name))
-        for name in ("upload_seconds", "body_seconds", "fetch_seconds", "deadline"):
+        for name in ("replicas", *(field.name for field in fields(self) if field.name.startswith("max_"))):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} must be at least 1, not {getattr(self, name)}.")
+        for name in ("upload_seconds", "head_seconds", "body_seconds", "fetch_seconds", "reply_seconds", "deadline"):
             if not getattr(self, name) > 0:
                 raise RecipeError(f"{name} must be above 0 seconds, not {getattr(self, name)}.")
         for name in ("notice", "drain"):
             if not getattr(self, name) >= 0:
                 raise RecipeError(f"{name} must be at least 0 seconds, not {getattr(self, name)}.")
-        if not 0 <= self.port <= 65_535:
-            raise RecipeError(f"port must be from 0 to 65535, not {self.port}.")
+        if self.tie_threshold is not None and not 0 <= self.tie_threshold < math.inf:
+            raise RecipeError(f"tie_threshold must be a finite margin of at least 0, not {self.tie_threshold}.")
+        last = 65_535 if self.replicas == 1 else 65_535 - self.replicas
+        if not 0 <= self.port <= last:
+            raise RecipeError(f"port must be from 0 to {last}, not {self.port}.")
         if self.max_held_mb < self.max_body_mb:
             raise RecipeError(
                 f"max_held_mb ({self.max_held_mb}) must hold one body of max_body_mb ({self.max_body_mb})."
@@ -136,8 +154,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _at_least_one(name: str, value: int) -> None:
-    if value < 1:
-        raise RecipeError(f"{name} must be at least 1, not {value}.")

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from omnireward import __version__
@@ -152,7 +151,9 @@ class Fetcher:
                 raise RequestError(f"it is larger than {self.most_bytes:,} bytes.", field=field, status=413)
             if reply.length:  # it broke off
                 raise http.client.IncompleteRead(data)
-            return data or _empty(field)
+            if not data:
+                raise RequestError("there are no bytes.", field=field)
+            return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +215,3 @@ def _inside(address: Address) -> list[Address]:
         return [address.ipv4_mapped]
     inner = [address.sixtofour, *(address.teredo or ())]
     return [address, *(one for one in inner if one is not None)]
-
-
-def _empty(field: str) -> NoReturn:
-    raise RequestError("there are no bytes.", field=field)

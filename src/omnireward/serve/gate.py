@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import json
 import logging
 import re
@@ -22,9 +21,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from omnireward.serve.asking import RequestError
+from omnireward.serve.asking import OverloadedError, RequestError
 from omnireward.serve.bodies import Share
-from omnireward.serve.media import OverloadedError
+from omnireward.serve.config import is_loopback
 from omnireward.serve.service import Service
 
 logger = logging.getLogger("omnireward.serve")
@@ -97,9 +96,6 @@ class Gate:
 
         try:
             await self._pass(request, exchange, tell)
-        except BaseException:
-            exchange.status = exchange.status or 500
-            raise
         finally:
             exchange.share.release()
             self._tell(request, exchange)
@@ -121,7 +117,8 @@ class Gate:
                 self._service.slots.give_back(time.monotonic() - exchange.begun)
 
     def _check_caller(self, request: Request) -> None:
-        if request.url.path in self._unlocked:
+        # Not request.url: it is put together from the Host header, which says what its sender likes.
+        if request.scope["path"] in self._unlocked:
             return
         if not self._keys:
             # Open to this machine. A page of some other site that a browser shows here must not reach it by a name
@@ -153,10 +150,11 @@ class Gate:
 
     def _tell(self, request: Request, exchange: Exchange) -> None:
         seconds = time.monotonic() - exchange.begun
-        path = request.url.path if request.url.path in self._paths else "other"
-        self._service.metrics.request(path, exchange.status, seconds)
+        path = request.scope["path"] if request.scope["path"] in self._paths else "other"
+        status = exchange.status or 500  # none was sent: a fault, or it was broken off
+        self._service.metrics.request(path, status, seconds)
         if path not in OPEN:
-            line = {"id": exchange.id, "path": path, "status": exchange.status, "seconds": round(seconds, 4)}
+            line = {"id": exchange.id, "path": path, "status": status, "seconds": round(seconds, 4)}
             logger.info("%s", json.dumps(line))
 
 
@@ -170,12 +168,7 @@ def _is_local(host: str) -> bool:
     [True, True, True, False, False]
     """
     name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(name.lower())
 
 
 async def _linger(exchange: Exchange, receive: Receive) -> None:

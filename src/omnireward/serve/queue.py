@@ -93,14 +93,14 @@ class Queue(Generic[Item, Ready, Result]):
     Args:
         worker: what computes.
         budget: how much `weight` one batch takes, at least one request.
-        observe: told of each batch: requests, items, seconds.
+        observe: told of each batch: items, seconds.
     """
 
     def __init__(
         self,
         worker: Worker[Item, Ready, Result],
         budget: int,
-        observe: Callable[[int, int, float], None] = lambda _requests, _items, _seconds: None,
+        observe: Callable[[int, float], None] = lambda _items, _seconds: None,
     ) -> None:
         self._worker, self._budget, self._observe = worker, budget, observe
         self._preparing = ThreadPoolExecutor(processors(), "prepare")
@@ -150,17 +150,15 @@ class Queue(Generic[Item, Ready, Result]):
             return LATE
         try:
             return self._worker.prepare(items[place])
-        except MediaError as error:
-            return Problem("media", str(error))
-        except PromptError as error:
-            return Problem("prompt", str(error))
+        except (MediaError, PromptError) as error:
+            return Problem.of(error)
 
     def _prepared(self, request: _Request[Item, Ready, Result], place: int, done: Future[Ready | Problem]) -> None:
         with self._changed:
             if done.cancelled():
                 request.results[place] = ENDED
             elif error := done.exception():
-                request.results[place] = _fault(error)
+                request.results[place] = fault(error)
             elif isinstance(ready := done.result(), Problem):
                 request.results[place] = ready
             else:
@@ -197,7 +195,7 @@ class Queue(Generic[Item, Ready, Result]):
             ]
             begun = time.monotonic()
             results = self._worked([request.prepared[place] for request, place in wanted])
-            self._observe(len({id(request) for request, _ in wanted}), len(wanted), time.monotonic() - begun)
+            self._observe(len(wanted), time.monotonic() - begun)
             for (request, place), result in zip(wanted, results, strict=True):
                 request.results[place] = result
         for request in batch:
@@ -224,13 +222,13 @@ class Queue(Generic[Item, Ready, Result]):
         error = whole.exception()
         if error is None:
             return whole.result()
-        fault = _fault(error)
+        problem = fault(error)
         if len(rows) == 1:
-            return [fault]
+            return [problem]
         return [result for row in rows for result in self._worked([row])]
 
 
-def _fault(error: BaseException) -> Problem:
+def fault(error: BaseException) -> Problem:
     """A bug, or no memory: logged by kind and place, without the words, which may quote a request."""
     where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     words = str(error)[:300] if isinstance(error, RuntimeError) else ""  # torch's own: shapes, memory

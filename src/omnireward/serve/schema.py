@@ -1,21 +1,25 @@
-"""The native shape: ``/v1/rewards`` and ``/v1/judgements``, every field typed and bounded.
+"""The native shape: ``/v1/rewards`` and ``/v1/judgements``, every field typed and bounded. `replies` has the answers.
 
-Raw rewards, no sigmoid: two of them compare, one alone says nothing. Plain Bradley-Terry has no probability of a tie,
-so none is given; a judge that has P(a), P(tie) and P(b) gives them in a judgement.
+Raw rewards, no sigmoid: two of them compare, one alone says nothing. What a difference means in probabilities is told
+where ``pairs`` asks for it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
-from omnireward.serve.asking import Ask, Inline, Problem, RequestError, Reward, Route, Served
+from omnireward.serve.asking import Ask, Inline, RequestError, Reward, Route, Served
 from omnireward.serve.media import UPLOAD
-from omnireward.types import Comparison, Judgement, Part, Text, Turn
+from omnireward.serve.replies import RewardsReply, write_rewards
+from omnireward.types import Comparison, Part, Text, Turn
 
 MOST_TURNS, MOST_PARTS, MOST_ITEMS = 256, 256, 4096  # the server's own limits are checked besides
+# `fail_fast`: of a list, the first error is enough; a million of them would keep the process busy for seconds.
+MOST_PAIRS = 4096  # of one request: their number grows with the square of the responses'
 _TEXT, _MEDIA, _PARTS = "<text>", "<media>", "<parts>"  # of unions; in an error's place they are no part of the body
 
 
@@ -55,7 +59,7 @@ def _kind_of_content(value: object) -> str:
 
 
 PartBody = Annotated[Annotated[TextPart, Tag(_TEXT)] | Annotated[MediaPart, Tag(_MEDIA)], Discriminator(_kind_of_part)]
-Parts = Annotated[list[PartBody], Field(min_length=1, max_length=MOST_PARTS)]
+Parts = Annotated[list[PartBody], Field(min_length=1, max_length=MOST_PARTS, fail_fast=True)]
 Content = Annotated[Annotated[str, Tag(_TEXT)] | Annotated[Parts, Tag(_PARTS)], Discriminator(_kind_of_content)]
 
 
@@ -66,17 +70,22 @@ class TurnBody(_Strict):
     content: Content
 
 
-Prompt = Annotated[list[TurnBody], Field(min_length=1, max_length=MOST_TURNS)]
+Prompt = Annotated[list[TurnBody], Field(min_length=1, max_length=MOST_TURNS, fail_fast=True)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class RewardsBody(_Strict):
-    """Any number of responses to one prompt, under one criterion or several (none: overall quality)."""
+    """Any number of responses to one prompt, under one criterion or several (none: overall quality).
+
+    With `pairs` the reply has, for each two responses under each criterion, the probabilities that one is better, that
+    neither is, and that the other is.
+    """
 
     prompt: Prompt
-    responses: Annotated[list[Content], Field(min_length=1, max_length=MOST_ITEMS)]
+    responses: Annotated[list[Content], Field(min_length=1, max_length=MOST_ITEMS, fail_fast=True)]
     criterion: str | None = None
-    criteria: Annotated[list[str], Field(min_length=1, max_length=MOST_ITEMS)] | None = None
+    criteria: Annotated[list[str], Field(min_length=1, max_length=MOST_ITEMS, fail_fast=True)] | None = None
+    pairs: bool = False
     deadline_s: Seconds | None = None
 
     @model_validator(mode="after")
@@ -131,26 +140,17 @@ def _prompt(turns: Sequence[TurnBody], inline: Inline) -> tuple[Turn, ...]:
 
 def _read_rewards(body: Mapping[str, Any], inline: Inline) -> Sequence[Ask]:
     asked = _validated(RewardsBody, body)
+    criteria = asked.criteria if asked.criteria is not None else [asked.criterion or ""]
+    pairs = math.comb(len(asked.responses), 2) * len(criteria) if asked.pairs else 0
+    if pairs > MOST_PAIRS:
+        raise RequestError(f"{pairs:,} are asked for; at most {MOST_PAIRS:,} are given.", field="pairs", status=413)
     prompt = _prompt(asked.prompt, inline)
     responses = tuple(_content(one, inline, f"responses.{i}") for i, one in enumerate(asked.responses))
-    criteria = asked.criteria if asked.criteria is not None else [asked.criterion or ""]
     return [Ask(prompt, responses, criterion) for criterion in criteria]
 
 
-def _write_rewards(_body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served: Served) -> dict[str, Any]:
-    return {**_served(served), "rewards": [[_reward(one) for one in row] for row in rewards], "raw": True}
-
-
-def _reward(reward: Reward) -> dict[str, Any]:
-    return {"problem": _problem(reward)} if isinstance(reward, Problem) else {"value": reward}
-
-
-def _problem(problem: Problem) -> dict[str, str]:
-    return {"kind": problem.kind, "message": problem.message}
-
-
-def _served(served: Served) -> dict[str, Any]:
-    return {"id": served.request, "model": served.model, "revision": served.revision, "created": served.created}
+def _write_rewards(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served: Served) -> RewardsReply:
+    return write_rewards(rewards, served, body.get("pairs", False))
 
 
 REWARDS = Route("/v1/rewards", _read_rewards, _write_rewards)
@@ -165,21 +165,3 @@ def read_judgement(body: Mapping[str, Any], inline: Inline) -> Comparison:
         _content(asked.response_b, inline, "response_b"),
         asked.criterion,
     )
-
-
-def write_judgement(judgement: Judgement | Problem, served: Served) -> dict[str, Any]:
-    """A judgement, or why there is none. What a judge does not have is left out."""
-    if isinstance(judgement, Problem):
-        return {**_served(served), "problem": _problem(judgement)}
-    if judgement.error:
-        return {**_served(served), "problem": _problem(Problem("failed", judgement.error))}
-    found: dict[str, Any] = {"margin": judgement.margin}
-    if judgement.rewards is not None:
-        found["rewards"] = dict(zip("ab", judgement.rewards, strict=True))
-    if judgement.probabilities is not None:
-        found["probabilities"] = dict(zip(("a", "tie", "b"), judgement.probabilities, strict=True))
-    if judgement.verdict is not None:
-        found["verdict"] = judgement.verdict
-    if judgement.rationale:
-        found["rationale"] = judgement.rationale
-    return {**_served(served), "judgement": found}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omnireward.judges import ForesightedJudge, Judge, PatientJudge
+from omnireward.judges import ForesightedJudge, Judge
 from omnireward.serve.asking import Ask, Problem
 from omnireward.types import Comparison, Judgement, Part, Turn
 
@@ -71,7 +70,7 @@ def _finite(value: float) -> float | Problem:
 
 @dataclass(frozen=True, slots=True)
 class JudgeWorker:
-    """Any judge: comparisons to judgements, several at once."""
+    """A judge that computes: comparisons to judgements, several at once."""
 
     judge: Judge
 
@@ -84,14 +83,10 @@ class JudgeWorker:
         return 1
 
     def work(self, ready: Sequence[Comparison]) -> Sequence[Judgement | Problem]:
-        """Judgements; a judge that waits for others is asked for all at once."""
-        if isinstance(self.judge, PatientJudge):
-            futures: list[Future[Judgement]] = [self.judge.submit(comparison) for comparison in ready]
-            wait(futures)
-            return [future.result() for future in futures]
+        """Judgements."""
         return self.judge(ready)
 
     def stop(self) -> None:
         """Let go of what the judge holds, if it holds anything."""
-        if isinstance(self.judge, PatientJudge | ForesightedJudge):
+        if isinstance(self.judge, ForesightedJudge):
             self.judge.close()

@@ -12,16 +12,19 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
+from omnireward.errors import RecipeError
 from omnireward.judges import Judge, PatientJudge
 from omnireward.judges.reward import RewardJudge
-from omnireward.serve.asking import Ask, Problem, RequestError, Reward, Served
+from omnireward.metrics import pair_probabilities, tie_log_odds
+from omnireward.serve.asking import Ask, OverloadedError, Problem, RequestError, Reward, Served
 from omnireward.serve.bodies import Held
-from omnireward.serve.config import ServeConfig
+from omnireward.serve.config import MIB, ServeConfig
 from omnireward.serve.fetching import Fetcher
-from omnireward.serve.media import MIB, OverloadedError, Uploads
 from omnireward.serve.metrics import Metrics
 from omnireward.serve.queue import LATE, Queue
 from omnireward.serve.scoring import JUDGED_TOGETHER, JudgeWorker, RewardWorker, Row, rows_of
+from omnireward.serve.uploads import Uploads
+from omnireward.serve.waiting import Waiting
 from omnireward.types import Comparison, Judgement, Part, Text
 
 # Tokens of one batch, what rows share counted for each: some passes of a reward model, so that rows of different
@@ -63,9 +66,20 @@ class Service:
         config: what the server was told.
         judge: an opened judge.
         keys: API keys; none leaves the server open to this machine.
+        uploads: where they are kept; a folder of its own when None.
+
+    Raises:
+        RecipeError: a tie threshold, and a judge that has no rewards whose margins it could be of.
     """
 
-    def __init__(self, config: ServeConfig, judge: Judge, keys: Sequence[str] = ()) -> None:
+    def __init__(
+        self, config: ServeConfig, judge: Judge, keys: Sequence[str] = (), uploads: Uploads | None = None
+    ) -> None:
+        if config.tie_threshold is not None and not isinstance(judge, RewardJudge):
+            raise RecipeError(
+                f"tie_threshold is of a reward model's margins, and {config.judge!r} is none. Leave it out: such a "
+                "judge says itself what it says of ties."
+            )
         self.config, self.judge, self.keys = config, judge, tuple(keys)
         self.fetcher = Fetcher.of(
             config.media_hosts, config.media_networks, config.max_upload_mb * MIB, config.fetch_seconds
@@ -73,15 +87,19 @@ class Service:
         self.draining = False
         self.slots = Slots(config.max_queue)
         self.held = Held(config.max_held_mb * MIB)
-        self.uploads = Uploads(config.max_upload_mb * MIB, config.max_uploads_mb * MIB, config.upload_seconds)
+        self.uploads = uploads or Uploads.of(config)
         self.metrics = Metrics({"requests_under_way": lambda: self.slots.taken, "ready": lambda: self.ready})
         self._rewards: Queue[Row, Any, float] | None = None
-        self._judgements: Queue[Comparison, Comparison, Judgement] | None = None
+        self._judgements: Queue[Comparison, Comparison, Judgement] | Waiting | None = None
         if isinstance(judge, RewardJudge):
+            kept = judge.model.features
+            kept.store = None  # what strangers send is not written to the user's disk
+            kept.embeddings.limit = kept.inputs.limit = config.max_cached_mb * MIB
             self._rewards = Queue(RewardWorker(judge.model), BATCH_TOKENS, self.metrics.batch)
+        elif isinstance(judge, PatientJudge):
+            self._judgements = Waiting(judge, self.metrics.batch)
         else:
-            together = judge.window if isinstance(judge, PatientJudge) else JUDGED_TOGETHER
-            self._judgements = Queue(JudgeWorker(judge), together, self.metrics.batch)
+            self._judgements = Queue(JudgeWorker(judge), JUDGED_TOGETHER, self.metrics.batch)
 
     @property
     def alive(self) -> bool:
@@ -95,7 +113,8 @@ class Service:
 
     def served(self, request: str) -> Served:
         """What a reply says of this server."""
-        return Served(self.config.model_name, self.judge.fingerprint, request, int(time.time()))
+        config = self.config
+        return Served(config.model_name, self.judge.fingerprint, request, int(time.time()), config.tie_threshold)
 
     def require_rewards(self) -> None:
         """Raises NoRewardsError where the judge compares only."""
@@ -115,7 +134,7 @@ class Service:
         rows = rows_of(asks)
         results: list[Reward] = await _waited(self._rewards.submit(rows, until), len(rows), until, request)
         for result in results:
-            self.metrics.rewards(result.kind if isinstance(result, Problem) else "ok", 1)
+            self.metrics.reward(result.kind if isinstance(result, Problem) else "ok")
         left = iter(results)
         return [list(islice(left, len(ask.responses))) for ask in asks]
 
@@ -128,9 +147,14 @@ class Service:
                 if isinstance(reward, Problem):
                     return reward
             assert isinstance(a, float) and isinstance(b, float)  # noqa: PT018
-            return Judgement(a - b, rewards=(a, b))
+            return Judgement(a - b, rewards=(a, b), probabilities=self._probabilities(a - b))
         self._check([(c.prompt, c.criterion, c.response_a, c.response_b)])
         return (await _waited(self._judgements.submit([c], until), 1, until, request))[0]
+
+    def _probabilities(self, margin: float) -> tuple[float, float, float] | None:
+        """Only of a server that knows what counts as a tie: of a tie, Bradley-Terry alone says nothing."""
+        threshold = self.config.tie_threshold
+        return None if threshold is None else pair_probabilities(margin, tie_log_odds(threshold))
 
     def until(self, body: Mapping[str, Any], begun: float) -> float:
         """The time, of `time.monotonic`, at which a request is late. Raises RequestError."""
@@ -139,7 +163,7 @@ class Service:
             return begun + self.config.deadline
         if isinstance(asked, bool) or not isinstance(asked, int | float) or not asked > 0:
             raise RequestError("must be a number of seconds above 0.", field="deadline_s")
-        return begun + min(float(asked), self.config.deadline)
+        return begun + min(asked, self.config.deadline)  # in this order: a whole number may be too large for a float
 
     def close(self) -> None:
         """Stop, and remove the uploads. Twice is harmless."""

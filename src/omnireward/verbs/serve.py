@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from importlib.util import find_spec
 
 from omnireward.errors import MissingExtraError
@@ -20,24 +21,25 @@ def run(words: list[str]) -> None:
 
     Examples:
       omnireward serve --judge reward:out/run
+      omnireward serve --judge reward:out/run --replicas 4
       OMNIREWARD_API_KEYS=... omnireward serve --judge reward:out/run --host 0.0.0.0
     """
     config = parse("serve", run, ServeConfig, words)
     keys = read_keys(config)
-    for module in ("fastapi", "uvicorn"):
+    for module in ("fastapi", "prometheus_client", "uvicorn"):
         if find_spec(module) is None:
             raise MissingExtraError("a server", "serve")
+    from omnireward.serve import replicas
     from omnireward.serve.app import create_app
-    from omnireward.serve.run import bound, server
+    from omnireward.serve.run import address, bound, server
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    with bound(config) as taken:
-        app = create_app(config, open_judge(config.judge), keys)
-        host = f"[{config.host}]" if ":" in config.host else config.host
-        print(f"{config.model_name} is served at http://{host}:{taken.getsockname()[1]}", flush=True)
-        try:
-            server(app).run([taken])
-        finally:
-            app.state.service.close()
+    if config.replicas > 1:
+        replicas.serve(config, keys, partial(print, flush=True))
+    else:
+        with bound(config) as taken:
+            app = create_app(config, open_judge(config.judge), keys)
+            said = f"{config.model_name} is served at {address(config, taken.getsockname()[1])}"
+            server(app, partial(print, said, flush=True)).run([taken])
     print("ended.", flush=True)

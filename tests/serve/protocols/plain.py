@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
 
-from omnireward.serve.asking import RequestError, Served
+from omnireward.serve.asking import RequestError, Route, Served
 from omnireward.types import Media, MediaKind
 
 SERVED = Served("tiny", "0123abcd", "request-1", 1_700_000_000)
@@ -28,3 +29,17 @@ class PlainInline:
         if url.startswith("data:"):
             return self.base64(kind, url, field)
         return Media(kind, url.encode())
+
+
+def fractions(reply: object) -> list[float]:
+    """All fractions in a reply; counts and indices are whole and of another type."""
+    if isinstance(reply, dict):
+        return [n for value in reply.values() for n in fractions(value)]
+    if isinstance(reply, list):
+        return [n for value in reply for n in fractions(value)]
+    return [reply] if isinstance(reply, float) else []
+
+
+def route_ids(pairs: Sequence[tuple[str, Route]]) -> list[str]:
+    """Names of tests, for shapes' names with their routes."""
+    return [f"{name}{route.path}" for name, route in pairs]

@@ -2,87 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import httpx
 import pytest
-from fastapi import FastAPI
-from tests.serve.protocols.plain import PlainInline
+from tests.serve.protocols.plain import SERVED, PlainInline, fractions, route_ids
+from tests.serve.running import Running
 
-from omnireward import plugins
-from omnireward.judges import JudgeKind, open_judge
-from omnireward.reward_model import RewardModel
-from omnireward.serve.app import create_app
+from omnireward.judges.reward import RewardJudge
 from omnireward.serve.asking import Route
-from omnireward.serve.config import ServeConfig
 from omnireward.serve.protocols import shape, shapes
+from omnireward.serve.protocols._words import WHOLE
 from omnireward.types import Text, Turn
 
 ROUTES = [(name, route) for name, found in shapes().items() for route in found.routes]
 POSTS = [(name, route) for name, route in ROUTES if route.method == "POST"]
+GETS = [(name, route) for name, route in ROUTES if route.method == "GET"]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    kind = cast(JudgeKind, plugins.load("judges", "reward"))
-    assert kind.example is not None
-    return Path(kind.example(tmp_path_factory.mktemp("tiny")))
-
-
-@pytest.fixture(scope="module")
-def app(folder: Path) -> Iterator[FastAPI]:
-    name = f"reward:{folder}"
-    made = create_app(ServeConfig(judge=name), open_judge(name))
-    yield made
-    made.state.service.close()
-
-
-@pytest.fixture(scope="module")
-def model(folder: Path) -> RewardModel:
-    return RewardModel.load(folder)
-
-
-def _send(app: FastAPI, method: str, path: str, body: object = None) -> httpx.Response:
-    async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            return await client.request(method, path, json=body)
-
-    return asyncio.run(send())
-
-
-def _numbers(reply: object) -> list[float]:
-    if isinstance(reply, dict):
-        return [n for value in reply.values() for n in _numbers(value)]
-    if isinstance(reply, list):
-        return [n for value in reply for n in _numbers(value)]
-    return [reply] if isinstance(reply, float) else []
-
-
-def _ids(pairs: list[tuple[str, Route]]) -> list[str]:
-    return [f"{name}{route.path}" for name, route in pairs]
-
-
-@pytest.mark.parametrize(("name", "route"), POSTS, ids=_ids(POSTS))
-def test_a_reply_holds_the_models_own_rewards(app: FastAPI, model: RewardModel, name: str, route: Route) -> None:
+@pytest.mark.parametrize(("name", "route"), POSTS, ids=route_ids(POSTS))
+def test_a_reply_holds_the_models_own_rewards(running: Running, judge: RewardJudge, name: str, route: Route) -> None:
     body = dict(shape(name).example[route.path]) | {"criterion": "It should be red."}
-    reply = _send(app, "POST", route.path, body)
+    reply = running.client.post(route.path, json=body)
     assert reply.status_code == 200, reply.text
     expected = [
         reward
         for ask in route.read(body, PlainInline())
-        for reward in model.candidate_rewards(ask.prompt, ask.responses, ask.criterion).tolist()
+        for reward in judge.model.candidate_rewards(ask.prompt, ask.responses, ask.criterion).tolist()
     ]
-    found = _numbers(reply.json())
+    found = fractions(reply.json())
     assert len(found) >= len(expected)
     assert sorted(set(found)) == pytest.approx(sorted(set(expected)), abs=1e-5)
 
 
-WHOLE = "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\nRed.<|im_end|>\n"
 OPENED = WHOLE.removesuffix("Red.<|im_end|>\n")
 CHAT = [{"role": "user", "content": "Name a colour."}, {"role": "assistant", "content": "Red."}]
 SAME: list[tuple[str, dict[str, Any]]] = [
@@ -102,19 +54,18 @@ SAME: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_the_same_exchange_has_the_same_reward_in_every_shape(app: FastAPI, model: RewardModel) -> None:
+def test_the_same_exchange_has_the_same_reward_in_every_shape(running: Running, judge: RewardJudge) -> None:
     """Whether a client sends turns, a prompt and a response, or text to which it has applied the template."""
-    expected = model.candidate_rewards((Turn("user", (Text("Name a colour."),)),), [(Text("Red."),)]).tolist()
+    expected = judge.model.candidate_rewards((Turn("user", (Text("Name a colour."),)),), [(Text("Red."),)]).tolist()
     for path, body in SAME:
-        found = _numbers(_send(app, "POST", path, body).json())
+        found = fractions(running.client.post(path, json=body).json())
         assert found, path
         assert found == pytest.approx(expected * len(found), abs=1e-5), path
 
 
-@pytest.mark.parametrize(("name", "route"), ROUTES, ids=_ids(ROUTES))
-def test_every_route_is_there_under_its_method(app: FastAPI, name: str, route: Route) -> None:
-    body = shape(name).example[route.path] if route.method == "POST" else None
-    assert _send(app, route.method, route.path, body).status_code == 200
+@pytest.mark.parametrize(("name", "route"), GETS, ids=route_ids(GETS))
+def test_what_is_only_read_is_there(running: Running, name: str, route: Route) -> None:
+    assert running.client.get(route.path).json() == route.write({}, [], SERVED)
 
 
 def _spoilt(name: str, path: str) -> Any:
@@ -127,25 +78,25 @@ def _spoilt(name: str, path: str) -> Any:
     return {"requests": [*body["requests"], request]}
 
 
-def test_a_broken_picture_fails_alone_where_the_shape_has_a_place_for_it(app: FastAPI) -> None:
-    reply = _send(app, "POST", "/flow_grpo", _spoilt("flow_grpo", "/flow_grpo")).json()
+def test_a_broken_picture_fails_alone_where_the_shape_has_a_place_for_it(running: Running) -> None:
+    reply = running.client.post("/flow_grpo", json=_spoilt("flow_grpo", "/flow_grpo")).json()
     assert isinstance(reply["scores"][0], float)
     assert reply["scores"][1] is None
     assert reply["errors"][1].startswith("media: ")
-    reply = _send(app, "POST", "/score", _spoilt("unirl", "/score")).json()
+    reply = running.client.post("/score", json=_spoilt("unirl", "/score")).json()
     assert list(reply["results"][0]) == ["omnireward"]
     assert reply["results"][1] == {}
     assert reply["errors"][1]["omnireward"].startswith("media: ")
 
 
-def test_a_broken_picture_fails_the_request_where_the_shape_has_no_place_for_it(app: FastAPI) -> None:
+def test_a_broken_picture_fails_the_request_where_the_shape_has_no_place_for_it(running: Running) -> None:
     body = {"queries": ["a b", "a c"], "prompts": ["a", "a"], "images": [None, ["bm9uZQ=="]]}
-    reply = _send(app, "POST", "/get_reward", body)
+    reply = running.client.post("/get_reward", json=body)
     assert reply.status_code == 422
     assert "rewards" not in reply.json()
 
 
-def test_a_body_of_no_shape_of_its_path_is_refused(app: FastAPI) -> None:
-    reply = _send(app, "POST", "/score", {"neither": 1})
+def test_a_body_of_no_shape_of_its_path_is_refused(running: Running) -> None:
+    reply = running.client.post("/score", json={"neither": 1})
     assert reply.status_code == 422
     assert "requests (unirl)" in reply.text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +14,8 @@ from omnireward.serve.protocols._parts import chat
 from omnireward.serve.protocols._words import exchange
 
 KEYS = frozenset({"input", "messages"})
+NOT_COUNTED = {"prompt_tokens": 0, "total_tokens": 0}
+"""Under `usage`, where clients insist on whole numbers. Tokens are not counted."""
 
 
 def read(body: Mapping[str, Any], inline: Inline) -> list[Ask]:
@@ -21,6 +25,11 @@ def read(body: Mapping[str, Any], inline: Inline) -> list[Ask]:
     if "messages" in body:
         return [chat(body["messages"], fields.criteria(body, 1)[0], inline)]
     whole = fields.one_or_more(fields.required(body, "input"), "input")
+    return exchanges(whole, body)
+
+
+def exchanges(whole: Sequence[str], body: Mapping[str, Any]) -> list[Ask]:
+    """Texts, each a whole exchange, under the body's criteria."""
     return [
         exchange(each).ask(criterion) for each, criterion in zip(whole, fields.criteria(body, len(whole)), strict=True)
     ]
@@ -32,15 +41,29 @@ def activated(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]]) -> l
     return [sigmoid(value) for value in values] if squeezed(body, "use_activation", "activation") else values
 
 
+def coded(body: Mapping[str, Any], value: float) -> list[float] | str:
+    """A list of one number, or its float32 as base64 where ``encoding_format`` asks for it: openai's client does.
+
+    >>> coded({"encoding_format": "base64"}, 0.5)
+    'AAAAPw=='
+    """
+    wanted = body.get("encoding_format")
+    if wanted == "base64":
+        return base64.b64encode(struct.pack("<f", value)).decode()
+    if wanted in (None, "float"):
+        return [value]
+    raise RequestError(f"is {wanted!r}; known are float and base64.", field="encoding_format")
+
+
 def answer(body: Mapping[str, Any], data: list[dict[str, Any]], served: Served, prefix: str) -> dict[str, Any]:
-    """The envelope around the data. Tokens are not counted, so `usage` is empty; `raw` says whether a sigmoid ran."""
+    """The envelope around the data. `raw` says that no sigmoid ran."""
     return {
         "id": f"{prefix}-{served.request}",
         "object": "list",
         "created": served.created,
         "model": served.model,
         "data": data,
-        "usage": {},
+        "usage": NOT_COUNTED,
         "raw": not squeezed(body, "use_activation", "activation"),
     }
 

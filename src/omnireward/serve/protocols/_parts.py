@@ -15,6 +15,8 @@ _URLS: dict[str, MediaKind] = {
     "audio_url": "audio",
     "mesh_url": "mesh",
 }
+# A square of 8 x 8, for examples.
+PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8ISfHgA0wMeAAg1MCANDKARQfGKMRAAAAAElFTkSuQmCC"
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 

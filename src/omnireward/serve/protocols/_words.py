@@ -22,6 +22,9 @@ from omnireward.serve.asking import Ask, RequestError
 from omnireward.types import Part, Role, Text, Turn
 
 _TURN = re.compile(r"<\|im_start\|>(system|user|assistant)\n(.*?)(?:<\|im_end\|>\s*|\Z)", re.DOTALL)
+WHOLE = "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\nRed.<|im_end|>\n"
+"""An exchange as clients send it, for examples."""
+
 _ENDS = ("<|im_end|>", "<|endoftext|>")
 
 

@@ -16,9 +16,8 @@ from typing import Any
 from omnireward.serve.asking import Ask, Inline, Problem, Reward, Route, Served, Shape
 from omnireward.serve.protocols import _fields as fields
 from omnireward.serve.protocols._numbers import flat
+from omnireward.serve.protocols._parts import PICTURE
 from omnireward.serve.protocols._words import answered
-
-_PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8ISfHgA0wMeAAg1MCANDKARQfGKMRAAAAAElFTkSuQmCC"
 
 
 def _read(body: Mapping[str, Any], inline: Inline) -> list[Ask]:
@@ -36,7 +35,7 @@ def _write(_body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served
     found = flat(rewards)
     return {
         "scores": [None if isinstance(each, Problem) else each for each in found],
-        "errors": [f"{each.kind}: {each.message}" if isinstance(each, Problem) else None for each in found],
+        "errors": [str(each) if isinstance(each, Problem) else None for each in found],
         "model": served.model,
         "revision": served.revision,
         "raw": True,
@@ -46,6 +45,6 @@ def _write(_body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served
 PROTOCOL = Shape(
     summary="reward servers of flow_grpo and verl-omni, as JSON: /flow_grpo",
     routes=(Route("/flow_grpo", _read, _write),),
-    example={"/flow_grpo": {"images": [_PICTURE], "prompts": ["A red square."]}},
+    example={"/flow_grpo": {"images": [PICTURE], "prompts": ["A red square."]}},
     on_problem="in the reply",
 )

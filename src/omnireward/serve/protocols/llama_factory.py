@@ -11,15 +11,14 @@ from typing import Any
 
 from omnireward.serve.asking import Ask, Inline, Reward, Route, Served, Shape
 from omnireward.serve.protocols import _fields as fields
+from omnireward.serve.protocols import _inputs as inputs
 from omnireward.serve.protocols._numbers import numbers
-from omnireward.serve.protocols._words import exchange
+from omnireward.serve.protocols._words import WHOLE
 
 
 def _read(body: Mapping[str, Any], _inline: Inline) -> list[Ask]:
     whole = fields.texts(fields.required(body, "messages"), "messages")
-    return [
-        exchange(each).ask(criterion) for each, criterion in zip(whole, fields.criteria(body, len(whole)), strict=True)
-    ]
+    return inputs.exchanges(whole, body)
 
 
 def _write(_body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served: Served) -> dict[str, Any]:
@@ -38,7 +37,7 @@ PROTOCOL = Shape(
     example={
         "/v1/score/evaluation": {
             "model": "reward",
-            "messages": ["<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\nRed.<|im_end|>\n"],
+            "messages": [WHOLE],
         }
     },
     on_problem="whole request fails",

@@ -12,16 +12,12 @@ from omnireward.serve.asking import Ask, Inline, Reward, Route, Served, Shape
 from omnireward.serve.protocols import _fields as fields
 from omnireward.serve.protocols import _inputs as inputs
 from omnireward.serve.protocols._numbers import numbers
-from omnireward.serve.protocols._words import exchange
-
-_WHOLE = "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\nRed.<|im_end|>\n"
+from omnireward.serve.protocols._words import WHOLE
 
 
 def _read(body: Mapping[str, Any], _inline: Inline) -> list[Ask]:
     whole = fields.one_or_more(fields.required(body, "text"), "text")
-    return [
-        exchange(each).ask(criterion) for each, criterion in zip(whole, fields.criteria(body, len(whole)), strict=True)
-    ]
+    return inputs.exchanges(whole, body)
 
 
 def _write(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served: Served) -> Any:
@@ -33,11 +29,12 @@ def _write(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served:
     return found[0] if isinstance(body["text"], str) else found
 
 
-def _write_embeddings(_body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served: Served) -> dict[str, Any]:
+def _write_embeddings(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], served: Served) -> dict[str, Any]:
     data = [
-        {"index": index, "object": "embedding", "embedding": [value]} for index, value in enumerate(numbers(rewards))
+        {"index": index, "object": "embedding", "embedding": inputs.coded(body, value)}
+        for index, value in enumerate(numbers(rewards))
     ]
-    return {"object": "list", "model": served.model, "data": data, "usage": {}, "raw": True}
+    return {"object": "list", "model": served.model, "data": data, "usage": inputs.NOT_COUNTED, "raw": True}
 
 
 PROTOCOL = Shape(
@@ -48,9 +45,9 @@ PROTOCOL = Shape(
         Route("/v1/embeddings", inputs.read, _write_embeddings),
     ),
     example={
-        "/classify": {"model": "reward", "text": [_WHOLE]},
-        "/v1/classify": {"model": "reward", "input": [_WHOLE]},
-        "/v1/embeddings": {"model": "reward", "input": _WHOLE},
+        "/classify": {"model": "reward", "text": [WHOLE]},
+        "/v1/classify": {"model": "reward", "input": [WHOLE]},
+        "/v1/embeddings": {"model": "reward", "input": WHOLE},
     },
     on_problem="whole request fails",
 )

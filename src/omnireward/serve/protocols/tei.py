@@ -1,7 +1,8 @@
 """Hugging Face's text-embeddings-inference: ``/predict`` and ``/rerank``.
 
 A pair under ``inputs`` is a prompt and a response; a text alone is a whole exchange. Its own default squeezes scores by
-a sigmoid; here they are raw unless ``raw_scores`` is false, because a reward has no bounds.
+a sigmoid; here they are raw unless ``raw_scores`` is false, or the ``function_to_apply`` of huggingface_hub's client is
+``sigmoid``, because a reward has no bounds.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from omnireward.types import Text
 
 def _read_predict(body: Mapping[str, Any], _inline: Inline) -> list[Ask]:
     value = fields.required(body, "inputs")
+    _squeezed(body)
     if _is_batch(value):
         exchanges = [_sequence(each, f"inputs[{index}]") for index, each in enumerate(value)]
     else:
@@ -68,12 +70,25 @@ def _write_rerank(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], 
 
 def _scores(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]]) -> list[float]:
     values = numbers(rewards)
-    return [sigmoid(value) for value in values] if fields.flag(body, "raw_scores") is False else values
+    return [sigmoid(value) for value in values] if _squeezed(body) else values
+
+
+def _squeezed(body: Mapping[str, Any]) -> bool:
+    parameters = body.get("parameters")
+    function = None if parameters is None else fields.mapping(parameters, "parameters").get("function_to_apply")
+    if function not in (None, "none", "sigmoid"):
+        raise RequestError(
+            f"is {function!r}; known are none and sigmoid: there is one class.", field="parameters.function_to_apply"
+        )
+    return function == "sigmoid" or fields.flag(body, "raw_scores") is False
 
 
 PROTOCOL = Shape(
     summary="text-embeddings-inference of Hugging Face: /predict and /rerank",
-    routes=(Route("/predict", _read_predict, _write_predict), Route("/rerank", _read_rerank, _write_rerank)),
+    routes=(
+        Route("/predict", _read_predict, _write_predict),
+        Route("/rerank", _read_rerank, _write_rerank, keys=frozenset({"texts"})),
+    ),
     example={
         "/predict": {"inputs": [["Name a colour.", "Red."], ["Name a colour.", "A table."]], "raw_scores": True},
         "/rerank": {"query": "Name a colour.", "texts": ["Red.", "A table."], "raw_scores": True},

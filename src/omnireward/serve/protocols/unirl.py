@@ -17,11 +17,11 @@ from typing import Any
 from omnireward.serve.asking import Ask, Inline, Problem, RequestError, Reward, Route, Served, Shape
 from omnireward.serve.protocols import _fields as fields
 from omnireward.serve.protocols._numbers import flat
+from omnireward.serve.protocols._parts import PICTURE
 from omnireward.types import Media, MediaKind, Part, Text, Turn
 
 _NAME = "omnireward"
 _MEDIA: dict[str, MediaKind] = {"image_b64": "image", "video_b64": "video"}
-_PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mM8ISfHgA0wMeAAg1MCANDKARQfGKMRAAAAAElFTkSuQmCC"
 
 
 def _read(body: Mapping[str, Any], inline: Inline) -> list[Ask]:
@@ -90,7 +90,7 @@ def _write(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], _served
                 continue
             reward = next(coming)
             if isinstance(reward, Problem):
-                failures[name] = f"{reward.kind}: {reward.message}"
+                failures[name] = str(reward)
             else:
                 scores[name] = {"score": reward}
         results.append(scores)
@@ -120,7 +120,7 @@ PROTOCOL = Shape(
     example={
         "/score": {
             "requests": [
-                {"history": [{"text": "A red square.", "image_b64": _PICTURE}], "required_rewards": [_NAME]},
+                {"history": [{"text": "A red square.", "image_b64": PICTURE}], "required_rewards": [_NAME]},
             ]
         }
     },

@@ -8,12 +8,16 @@ export class Unanswered extends Error {
   }
 }
 
-/** The body of /v1/rewards. `inline` gives what stands for a medium's bytes: base64, or a mark in shown code. */
+/**
+ * The body of /v1/rewards. `inline` gives what stands for a medium's bytes: base64, or a mark in shown code. Two
+ * responses are a pair, whose probabilities fit into a line; those of more would fill the page.
+ */
 export function rewardsBody({ prompt, responses, criteria }, inline) {
   return {
     prompt: [{ role: "user", content: content(prompt, inline) }],
     responses: responses.map((response) => content(response, inline)),
     criteria,
+    ...(responses.length === 2 ? { pairs: true } : {}),
   };
 }
 
@@ -79,6 +83,20 @@ export function readRewards(reply, criteria, responses) {
       if (!reward?.problem) throw unknown("one of its rewards is neither a number nor a problem");
       return { problem: inShort(reward.problem) };
     });
+  });
+}
+
+/** Of two responses, per criterion, the probabilities of a reply; undefined where it has none. Throws Unanswered. */
+export function readChances(reply, criteria) {
+  const { pairs, tie_threshold: threshold } = reply;
+  if (pairs === undefined) return Array(criteria).fill(undefined);
+  if (!Array.isArray(pairs) || pairs.length !== criteria) throw unknown(`it has no pairs for ${criteria} criteria`);
+  return pairs.map((row) => {
+    if (!Array.isArray(row) || row.length > 1) throw unknown("it has other pairs than that of two responses");
+    if (!row.length) return undefined; // one of them has no reward
+    const { a, tie, b } = row[0]?.probabilities ?? {};
+    if (![a, tie, b].every((one) => Number.isFinite(one) && one >= 0 && one <= 1)) throw unknown("one of its probabilities is none");
+    return Number.isFinite(threshold) ? { a, tie, b } : { a, b }; // without a threshold nobody measured ties
   });
 }
 

@@ -1,5 +1,5 @@
 // The page: what is on the form, asking, and showing what came back. Nothing is kept beyond this page's memory.
-import { judgementBody, post, readJudgement, readRewards, rewardsBody } from "./ask.js";
+import { judgementBody, post, readChances, readJudgement, readRewards, rewardsBody } from "./ask.js";
 import { Composer } from "./composer.js";
 import { History, letter } from "./results.js";
 import { curl, FromFile, python } from "./snippets.js";
@@ -117,7 +117,8 @@ async function answer(asked) {
     try {
       const reply = await post("v1/rewards", rewardsBody(asked, inline), call);
       const rewards = readRewards(reply, asked.criteria.length, asked.responses.length);
-      const rows = asked.criteria.map((criterion, i) => ({ criterion, rewards: rewards[i] }));
+      const chances = readChances(reply, asked.criteria.length);
+      const rows = asked.criteria.map((criterion, i) => ({ criterion, rewards: rewards[i], chances: chances[i] }));
       const all = rewards.flat().length;
       const without = rewards.flat().filter((reward) => "problem" in reward).length;
       show(reply, asked, rows, `${counted(all - without, "reward")}${without ? `, and ${without} without` : ""}`);

@@ -51,7 +51,7 @@ function rewardsRow(row, before, place) {
   row.rewards.forEach((reward, i) => {
     bars.append(bar(letter(i), reward, before[i], place, values.length > 1 && reward.value === best));
   });
-  return article(row, leader(row.rewards), bars);
+  return article(row, leader(row.rewards), bars, ...(row.chances ? [make("p", "note chances", inPercent(row.chances))] : []));
 }
 
 function bar(name, reward, before, place, best) {
@@ -103,12 +103,25 @@ function judgementRow(row) {
   return article(row, "", said);
 }
 
-function article(row, aside, body) {
+function article(row, aside, ...body) {
   const element = make("article", "row");
   const head = make("div", "bar");
   head.append(make("h3", row.criterion ? "" : "none", row.criterion || "overall quality"), make("span", "note", aside));
-  element.append(head, body);
+  element.append(head, ...body);
   return element;
+}
+
+/** The chances of two responses in words; that of a tie only where the server knows ties. */
+function inPercent({ a, tie, b }) {
+  const parts = [`A better ${percent(a)}`, `B better ${percent(b)}`];
+  if (tie !== undefined) parts.splice(1, 0, `tie ${percent(tie)}`);
+  return parts.join(", ");
+}
+
+/** A probability in whole per cent; nothing is certain. */
+function percent(value) {
+  const whole = Math.min(99, Math.max(1, Math.round(100 * value)));
+  return `${value < 0.005 ? "< " : value >= 0.995 ? "> " : ""}${whole} %`;
 }
 
 /** A number with a true minus sign: three digits after the point, or as many as show that it is not 0. */

@@ -30,7 +30,7 @@ export function python(url, body, withKey) {
   const text = literal(body, (piece) => piece, (name) => {
     files = true;
     return `base64_of(${JSON.stringify(name)})`;
-  }, "    ");
+  }, "    ", "True");
   return [
     ...(files ? ["import base64"] : []),
     "import json",
@@ -48,17 +48,18 @@ export function python(url, body, withKey) {
   ].join("\n");
 }
 
-// JSON, which is Python too as long as no true, false or null stands in it; bodies have none.
-function literal(value, escape, file, step = "  ", before = "") {
+// JSON, and Python where it is told that language's word for true; false and null stand in no body.
+function literal(value, escape, file, step = "  ", yes = "true", before = "") {
   const inner = before + step;
   if (value instanceof FromFile) return file(value.name);
+  if (value === true) return yes;
   if (Array.isArray(value)) {
-    const items = value.map((item) => inner + literal(item, escape, file, step, inner));
+    const items = value.map((item) => inner + literal(item, escape, file, step, yes, inner));
     return items.length ? `[\n${items.join(",\n")}\n${before}]` : "[]";
   }
   if (typeof value === "object") {
     const items = Object.entries(value).map(
-      ([key, item]) => `${inner}${JSON.stringify(key)}: ${literal(item, escape, file, step, inner)}`,
+      ([key, item]) => `${inner}${JSON.stringify(key)}: ${literal(item, escape, file, step, yes, inner)}`,
     );
     return `{\n${items.join(",\n")}\n${before}}`;
   }

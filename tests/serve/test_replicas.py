@@ -1,0 +1,154 @@
+"""`omnireward serve --replicas` as a program: one port for all, one for each, and what happens when one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.serve.running import picture, until, values, words
+
+from omnireward.adapters.source import rewarder
+from omnireward.client import CallLimits, Client
+from omnireward.judges import reward
+from omnireward.serve.asking import Ask
+from omnireward.serve.config import ServeConfig
+from omnireward.serve.replica import Orders
+from omnireward.types import Text, Turn
+
+_UP = 120.0  # seconds that starting and ending may take
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs: the process that watches, where all answer, and where each does."""
+
+    process: subprocess.Popen[str]
+    shared: str
+    own: tuple[str, ...]
+    log: Path
+
+    @property
+    def replicas(self) -> list[int]:
+        """Process ids, of those that live."""
+        found = subprocess.run(["ps", "--ppid", str(self.process.pid), "-o", "pid="], stdout=subprocess.PIPE, text=True)
+        return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    folder.mkdir()
+    assert reward.JUDGE.example is not None
+    reward.JUDGE.example(folder)
+    return folder
+
+
+@contextmanager
+def replicas(judge: str, log: Path) -> Iterator[subprocess.Popen[str]]:
+    code = "import sys; from omnireward.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "serve", "--judge", judge, "--port", "0", "--replicas", "2"]
+    environ = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    with log.open("wb") as err:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, env=environ, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()  # whoever is left ends with it
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+@pytest.fixture
+def program(folder: Path, tmp_path: Path) -> Iterator[Program]:
+    log = tmp_path / "log"
+    with replicas(f"reward:{folder}", log) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said.startswith("tiny is served at http://127.0.0.1:"), log.read_text()
+        shared, own = said.split(" at ")[1].split(" by 2 replicas: ")
+        yield Program(process, shared, tuple(own.strip().split(",")), log)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_one_that_is_killed_loses_nothing_and_comes_back_and_all_end_in_peace(program: Program, folder: Path) -> None:
+    prompt, answers = (Turn("user", (Text("Which drink?"),)),), [f"Tea {n}." for n in range(4)]
+    asks = [Ask(prompt, ((Text(answers[n % 4]),), (Text("Rain."),)), "It should be short.") for n in range(400)]
+    expected = rewarder(f"reward:{folder}")(asks[:4])
+    first, second = program.replicas
+    with Client(program.own, limits=CallLimits(concurrency=8)) as client, ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(client.ask, asks)
+        until(lambda: '"path": "/v1/rewards"' in program.log.read_text())
+        assert not coming.done(), "too quick to show anything"
+        os.kill(first, signal.SIGKILL)
+        rewards = coming.result(_UP)
+    assert len(rewards) == len(asks)
+    for number, found in enumerate(rewards):
+        assert found == pytest.approx(expected[number % 4], abs=1e-5)
+
+    end = time.monotonic() + _UP  # it loads a model
+    while "is up again" not in program.log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert "replica 0 ended with -9" in program.log.read_text() or "replica 1 ended with -9" in program.log.read_text()
+    assert second in program.replicas
+    assert len(program.replicas) == 2
+
+    # Uploads are shared, and each replica answers at its own address and at the common one.
+    (data,) = picture(9).pieces()
+    assert isinstance(data, bytes)
+    kind = {"Content-Type": "image/png"}
+    with httpx.Client(timeout=_UP) as http:
+        name = http.post(f"{program.own[0]}/v1/uploads", content=data, headers=kind).json()["id"]
+        body = words("tea") | {"responses": [[{"type": "image", "upload": name}]]}
+        replies = [values(http.post(f"{url}/v1/rewards", json=body)) for url in (*program.own, program.shared)]
+    assert replies[0] == pytest.approx(replies[1], abs=1e-5)
+    assert replies[0] == pytest.approx(replies[2], abs=1e-5)
+
+    left = program.replicas
+    program.process.send_signal(signal.SIGTERM)
+    assert program.process.wait(_UP) == 0, program.log.read_text()
+    assert not any(map(_alive, left))
+    assert "Traceback" not in program.log.read_text()
+
+
+@pytest.mark.slow
+def test_none_is_left_behind_when_the_process_that_watches_is_killed(program: Program) -> None:
+    left = program.replicas
+    program.process.kill()
+    end = time.monotonic() + _UP
+    while any(map(_alive, left)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_one_that_never_comes_up_ends_all_and_says_why(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with replicas(f"reward:{tmp_path}/nowhere", log) as process:
+        assert process.wait(_UP) == 2
+    assert "did not come up" in log.read_text()
+    assert "nowhere" in log.read_text()
+
+
+def test_orders_are_read_as_they_were_written() -> None:
+    config = ServeConfig(judge="longer", media_hosts=("a.example",), api_keys_file=None, tie_threshold=0.5, replicas=2)
+    orders = Orders(config=config, number=1, keys=("k" * 16,), shared=5, uploads=Path("/x"))
+    assert Orders.read(orders.line()) == orders
