@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,10 +90,10 @@ def installed(peer: Peer) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "constraints.txt").write_text(torch + "\n")
     pip = [str(python), "-m", "pip"]
-    _run([sys.executable, "-m", "venv", str(folder)])
-    _run([*pip, "install", "-q", "-c", str(folder / "constraints.txt"), torch, peer.package])
+    run([sys.executable, "-m", "venv", str(folder)])
+    run([*pip, "install", "-q", "-c", str(folder / "constraints.txt"), torch, peer.package])
     if peer.removed:
-        _run([*pip, "uninstall", "-q", "-y", *peer.removed])
+        run([*pip, "uninstall", "-q", "-y", *peer.removed])
     stamp.write_text(wanted)
     return python
 
@@ -101,18 +102,18 @@ def version(peer: Peer) -> str:
     """The version that is installed."""
     name = peer.package.partition("=")[0]
     asked = f"import importlib.metadata as m; print(m.version({name!r}))"
-    return _run([str(installed(peer)), "-c", asked]).strip()
+    return run([str(installed(peer)), "-c", asked]).strip()
 
 
 def trained(python: Path, module: str, *given: str) -> Run:
     """Run a trainer's module, which prints what its clock took down as its last line. Raises PeerError."""
-    last = _run([str(python), "-m", module, *given]).splitlines()[-1]
+    last = run([str(python), "-m", module, *given]).splitlines()[-1]
     found = json.loads(last)
     return Run(found["cpu"], tuple(found["losses"]))
 
 
-def _run(command: list[str]) -> str:
-    """What a command prints. One thread, no GPU, no network."""
+def run(command: list[str], variables: Mapping[str, str] | None = None) -> str:
+    """What a command prints. One thread, no GPU, no network. Raises PeerError."""
     quiet = {
         "OMP_NUM_THREADS": "1",
         "CUDA_VISIBLE_DEVICES": "",
@@ -121,7 +122,13 @@ def _run(command: list[str]) -> str:
     }
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=ROOT, env=os.environ | quiet, timeout=MOST_SECONDS, check=False
+            command,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | quiet | dict(variables or {}),
+            timeout=MOST_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise PeerError(f"not done after {MOST_SECONDS} s") from error

@@ -113,7 +113,7 @@ def test_vllm_classifies_texts(given: str | list[str], count: int) -> None:
         "created": 1_700_000_000,
         "model": "tiny",
         "data": [{"index": i, "label": "LABEL_0", "probs": [0.5], "num_classes": 1} for i in range(count)],
-        "usage": {},
+        "usage": {"prompt_tokens": 0, "total_tokens": 0},
         "raw": True,
     }
 
@@ -209,6 +209,77 @@ def test_vllm_score_refuses_queries_and_documents_that_do_not_pair_up() -> None:
         _asks("/score", {"queries": ["a", "b"], "documents": ["c", "d", "e"]})
     with pytest.raises(RequestError, match="send exactly one of documents, items, text_2, data_2; 0"):
         _asks("/score", {"queries": "a"})
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/v2/rerank"])
+def test_vllm_ranks_documents_best_first(path: str) -> None:
+    """What its class `RerankRequest` writes, and its class `RerankResponse` reads."""
+    body: dict[str, Any] = {
+        "model": "m",
+        "request_id": "made up",
+        "priority": 0,
+        "max_tokens_per_query": 0,
+        "max_tokens_per_doc": 0,
+        "query": "Name a colour.",
+        "documents": ["A table.", {"content": [{"type": "image_url", "image_url": {"url": f"data:;base64,{RED}"}}]}],
+        "top_n": 0,
+    }
+    assert _asks(path, body) == [Ask(_user("Name a colour."), (_text("A table."), (RED_PICTURE,)))]
+    best, last = (
+        {"index": 1, "document": {"text": None}, "relevance_score": 2.0},
+        {"index": 0, "document": {"text": "A table."}, "relevance_score": -1.0},
+    )
+    assert _reply(path, body, [[-1.0, 2.0]]) == {
+        "id": "rerank-request-1",
+        "model": "tiny",
+        "usage": {"prompt_tokens": 0, "total_tokens": 0},
+        "results": [best, last],
+        "raw": True,
+    }
+    assert _reply(path, body | {"top_n": 1}, [[-1.0, 2.0]])["results"] == [best]
+    assert _reply(path, body | {"top_n": 9}, [[-1.0, 2.0]])["results"] == [best, last]
+    with pytest.raises(RequestError, match="top_n: must be a whole number, 0 or more"):
+        _asks(path, body | {"top_n": -1})
+
+
+def test_vllms_instruction_is_the_criterion_where_there_is_none_of_ours() -> None:
+    """Its class repeats the instruction under `chat_template_kwargs`, which is not read."""
+    body: dict[str, Any] = {"queries": ["q", "p"], "documents": ["a", "b"], "instruction": "Be brief."}
+    body["chat_template_kwargs"] = {"instruction": "Be brief."}
+    assert [ask.criterion for ask in _asks("/v1/score", body)] == ["Be brief."] * 2
+    assert [ask.criterion for ask in _asks("/v1/score", body | {"criterion": ["x", ""]})] == ["x", ""]
+    ranked = {"query": "q", "documents": ["a"], "instruction": "Be brief."}
+    assert _asks("/rerank", ranked)[0].criterion == "Be brief."
+
+
+def test_tei_and_vllm_share_a_path_and_are_told_apart() -> None:
+    assert _reply("/rerank", {"query": "q", "texts": ["a"]}, [[0.5]]) == [{"index": 0, "score": 0.5}]
+    assert _reply("/rerank", {"query": "q", "documents": ["a"]}, [[0.5]])["results"][0]["relevance_score"] == 0.5
+    with pytest.raises(RequestError, match=r"texts \(tei\); documents \(vllm\). The body has none of them"):
+        _asks("/rerank", {"query": "q"})
+
+
+@pytest.mark.parametrize(("path", "key"), [("/v1/embeddings", "embedding"), ("/pooling", "data")])
+def test_base64_holds_a_float32_as_openais_client_reads_it(path: str, key: str) -> None:
+    """0.5 is the bits 0x3f000000, by hand."""
+    body = {"model": "m", "input": [CHAT], "encoding_format": "base64"}
+    (one,) = _reply(path, body, [[0.5]])["data"]
+    assert base64.b64decode(one[key]) == b"\x00\x00\x00\x3f"
+    assert _reply(path, body | {"encoding_format": "float"}, [[0.5]])["data"][0][key] == [0.5]
+    with pytest.raises(RequestError, match="encoding_format: is 'bytes'; known are float and base64"):
+        _reply(path, body | {"encoding_format": "bytes"}, [[0.5]])
+
+
+def test_hugging_faces_client_names_the_function_to_apply() -> None:
+    """As above: the sigmoid of log 3 is 3/4. One class has no softmax."""
+    body: dict[str, Any] = {"inputs": "I like you.", "parameters": {}}
+    raw = 1.0986122886681098
+    assert _reply("/predict", body, [[raw]])[0]["score"] == raw
+    for function, expected in (("none", raw), ("sigmoid", pytest.approx(0.75))):
+        applied = body | {"parameters": {"function_to_apply": function}}
+        assert _reply("/predict", applied, [[raw]])[0]["score"] == expected
+    with pytest.raises(RequestError, match=r"parameters.function_to_apply: is 'softmax'"):
+        _asks("/predict", body | {"parameters": {"function_to_apply": "softmax"}})
 
 
 def test_vllm_pools_to_one_number() -> None:
