@@ -26,6 +26,7 @@ from omnireward.client.wire import rewards_call
 from omnireward.serve.asking import Ask, Problem
 
 EACH = 16  # samples of each task
+CHECKED = 50  # new pictures whose rewards are handed on, to be compared with the model's own
 FRESH = 8  # one request in so many shows a picture that is new, or was so in the request before
 
 
@@ -64,8 +65,13 @@ async def steady(urls: str, clients: int, seconds: float, expected: list[list[fl
         if isinstance(result, BaseException):
             found.failed[f"{type(result).__name__}: {result}"[:200]] += 1
     taken = time.monotonic() - begun
-    return {"answered": found.answered, "rewards": found.rewards, "wrong": found.wrong, "failed": found.failed} | {
-        "seconds": taken
+    return {
+        "answered": found.answered,
+        "rewards": found.rewards,
+        "wrong": found.wrong,
+        "failed": found.failed,
+        "seconds": taken,
+        "fresh": {number: found.fresh[number] for number in list(found.fresh)[:CHECKED]},
     }
 
 
@@ -87,10 +93,10 @@ async def overload(urls: str, rate: float, seconds: float, deadline: float) -> d
         taken = time.monotonic() - begun
         if reply.status_code == 429 and "retry-after" in reply.headers:
             refused.append(taken)
-        elif reply.status_code == 200:
+        elif reply.status_code == 200 and _all_rewarded(reply):
             accepted.append(taken)
         else:
-            other[str(reply.status_code)] += 1
+            other["no reward" if reply.status_code == 200 else str(reply.status_code)] += 1
 
     limits = httpx.Limits(max_connections=1000, max_keepalive_connections=200)
     async with httpx.AsyncClient(base_url=urls, timeout=120, limits=limits) as http:
@@ -133,11 +139,16 @@ async def ending(urls: str, clients: int) -> dict[str, Any]:
             except httpx.RequestError:
                 broken.append(name)
                 return
-            said[str(reply.status_code)] += 1
+            rewarded = reply.status_code != 200 or _all_rewarded(reply)
+            said[str(reply.status_code) if rewarded else "no reward"] += 1
 
     async with httpx.AsyncClient(base_url=urls, timeout=120, limits=httpx.Limits(max_connections=clients)) as http:
         await asyncio.gather(*(one(http) for _ in range(clients)))
     return {"said": said, "broken": broken}
+
+
+def _all_rewarded(reply: httpx.Response) -> bool:
+    return all("value" in one for row in reply.json()["rewards"] for one in row)
 
 
 def _body(ask: Ask) -> dict[str, Any]:

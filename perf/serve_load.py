@@ -26,7 +26,7 @@ from typing import Any
 
 import httpx
 import torch
-from perf._serve import Program, mixed, model_folder, program, unseen
+from perf._serve import Program, mixed, model_folder, near, program, unseen
 from perf._serve_clients import EACH, FRESH
 
 from omnireward.media.children import processors
@@ -98,6 +98,8 @@ def load(model: Path, folder: Path, clients: int, seconds: float) -> dict[str, A
         steady = _heard(process)
         counted = {name: value - before.get(name, 0.0) for name, value in _counts(server).items()}
     batch = counted["omnireward_batch_rows_sum"] / counted["omnireward_batch_rows_count"]
+    own = {number: _scored(worker, rows_of([unseen(int(number))])) for number in steady["fresh"]}
+    wrong = sum(not near(rewards, own[number]) for number, rewards in steady["fresh"].items())
     offline = [_offline(worker, batch, OFFLINE_SECONDS) for _ in range(2)]
     quarter = len(memory) // 4
     third, last = statistics.fmean(memory[2 * quarter : 3 * quarter]), statistics.fmean(memory[3 * quarter :])
@@ -106,7 +108,7 @@ def load(model: Path, folder: Path, clients: int, seconds: float) -> dict[str, A
         "minutes": round(seconds / 60, 1),
         "clients": clients,
         "answered": steady["answered"],
-        "wrong": steady["wrong"],
+        "wrong": steady["wrong"] + wrong,
         "failed": steady["failed"],
         "rewards_counted_by_the_server_less_those_received": int(
             counted['omnireward_rewards_total{outcome="ok"}'] - steady["rewards"]

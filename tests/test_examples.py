@@ -26,6 +26,7 @@ from omnireward.types import Part, Text
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`(is_)?gradient_checkpointing` is deprecated:FutureWarning"),  # TRL's own
 ]
+TRUE_VALUE = grpo_text.true_value  # also where a test makes the example watch something else
 POLITE, NOT_POLITE = "The answer should be polite.", "The answer should not be polite."
 
 
@@ -63,7 +64,7 @@ class TruthWorker:
     def work(self, ready: Sequence[Row]) -> list[float]:
         return [
             (-1.0 if " not " in row.criterion else 1.0)
-            * grpo_text.true_value("polite", _words(row.prompt[-1].content), _words(row.response))
+            * TRUE_VALUE("polite", _words(row.prompt[-1].content), _words(row.response))
             for row in ready
         ]
 
@@ -132,14 +133,19 @@ def test_a_short_run_leaves_its_table_its_picture_and_its_policies(
 
 
 def test_what_is_watched_changes_nothing_that_is_learned(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: RewardModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Truths have weight 0: the policy is the same to the bit where other values are watched."""
-    settings = _small(url, tmp_path)
-    grpo_text.warm_start(tmp_path / "start", 0, 2)
-    grpo_text.grpo(tmp_path / "start", tmp_path / "watched", POLITE, 0, settings)
-    monkeypatch.setattr(grpo_text, "true_value", lambda _truth, _prompt, answer: -1000.0 * len(answer))
-    grpo_text.grpo(tmp_path / "start", tmp_path / "made-up", POLITE, 0, settings)
+    """Truths have weight 0: the policy is the same to the bit where other values are watched.
+
+    A real model's rewards differ in the last bits by what is scored together, so these are the truth itself.
+    """
+    monkeypatch.setattr("omnireward.serve.service.RewardWorker", TruthWorker)
+    with serving(RewardJudge(model, "made-up-revision", Ahead(model))) as running:
+        settings = _small(f"http://127.0.0.1:{running.port}", tmp_path)
+        grpo_text.warm_start(tmp_path / "start", 0, 2)
+        grpo_text.grpo(tmp_path / "start", tmp_path / "watched", POLITE, 0, settings)
+        monkeypatch.setattr(grpo_text, "true_value", lambda _truth, _prompt, answer: -1000.0 * len(answer))
+        grpo_text.grpo(tmp_path / "start", tmp_path / "made-up", POLITE, 0, settings)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("watched", "made-up"))
     assert all(torch.equal(one[name], two[name]) for name in one)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -22,7 +26,8 @@ from omnireward.client import CallLimits, Client
 from omnireward.judges import reward
 from omnireward.serve.asking import Ask
 from omnireward.serve.config import ServeConfig
-from omnireward.serve.replica import Orders
+from omnireward.serve.replica import Orders, Up
+from omnireward.serve.replicas import Replicas
 from omnireward.types import Text, Turn
 
 _UP = 120.0  # seconds that starting and ending may take
@@ -108,7 +113,7 @@ def test_one_that_is_killed_loses_nothing_and_comes_back_and_all_end_in_peace(pr
     while "is up again" not in program.log.read_text():
         assert time.monotonic() < end
         time.sleep(0.1)
-    assert "replica 0 ended with -9" in program.log.read_text() or "replica 1 ended with -9" in program.log.read_text()
+    assert " ended (exit code -9)" in program.log.read_text()
     assert second in program.replicas
     assert len(program.replicas) == 2
 
@@ -150,5 +155,116 @@ def test_one_that_never_comes_up_ends_all_and_says_why(tmp_path: Path) -> None:
 
 def test_orders_are_read_as_they_were_written() -> None:
     config = ServeConfig(judge="longer", media_hosts=("a.example",), api_keys_file=None, tie_threshold=0.5, replicas=2)
-    orders = Orders(config=config, number=1, keys=("k" * 16,), shared=5, uploads=Path("/x"))
+    orders = Orders(config=config, number=1, keys=("k" * 16,), shared=5, uploads=Path("/x"), revision="r")
     assert Orders.read(orders.line()) == orders
+
+
+def _orders(**changes: object) -> Orders:
+    config = ServeConfig(judge="longer", port=0, notice=0.0, drain=1.0)
+    orders = Orders(config=config, number=0, keys=(), shared=-1, uploads=Path("/nowhere"), revision=None)
+    return replace(orders, **changes)  # type: ignore[arg-type]
+
+
+@contextmanager
+def replica(orders: Orders) -> Iterator[subprocess.Popen[bytes]]:
+    """One alone, with a socket to share with nobody."""
+    with socket.socket() as shared:
+        shared.bind(("127.0.0.1", 0))
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "omnireward.serve.replica"],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[shared.fileno()],
+        )
+        assert process.stdin is not None
+        process.stdin.write(replace(orders, shared=shared.fileno()).line())
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def test_one_that_has_another_model_than_the_others_does_not_serve(tmp_path: Path) -> None:
+    with replica(_orders(uploads=tmp_path, revision="that of others")) as process:
+        code = process.wait(_UP)  # not `communicate`, which would end its stdin
+        said, complaint = process.communicate()
+    assert (code, said) == (2, b""), complaint
+    assert b"another model than the other replicas serve" in complaint
+
+
+def test_what_a_judge_prints_stops_nobody_and_is_not_taken_for_a_port(tmp_path: Path) -> None:
+    """More than a pipe holds (64 KiB), before and after it is up; then it ends with its stdin."""
+    module = tmp_path / "talkative" / "judge.py"
+    module.parent.mkdir()
+    module.write_text(
+        "from omnireward.judges import JudgeKind, longer\n"
+        "def _open(argument, options):\n"
+        "    print('x' * 200_000)\n"
+        "    return longer.JUDGE.open(argument, options)\n"
+        "JUDGE = JudgeKind(summary='talks', open=_open)\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        config = ServeConfig(judge="talkative.judge", port=0, notice=0.0, drain=1.0)
+        with replica(_orders(config=config, uploads=tmp_path)) as process, (tmp_path / "err").open("wb") as heard:
+            assert process.stderr is not None
+            reader = threading.Thread(target=shutil.copyfileobj, args=(process.stderr, heard))
+            reader.start()
+            assert process.stdout is not None
+            assert process.stdin is not None
+            up = Up.read(process.stdout.readline())
+            assert httpx.get(f"http://127.0.0.1:{up.port}/readyz").status_code == 200
+            process.stdin.close()
+            process.stdin = None
+            assert process.wait(_UP) == 0
+            reader.join()
+            process.stderr.close()
+            process.stderr = None
+    assert (tmp_path / "err").read_bytes().startswith(b"x" * 200_000)
+
+
+class Lives(Replicas):
+    """One whose replica comes up and ends again and again, as it is told to."""
+
+    def __init__(self, ends: list[str], shared: socket.socket, folder: Path) -> None:
+        config = ServeConfig(judge="longer", port=0, notice=0.0, drain=1.0)
+        super().__init__(config, (), shared, folder, lambda _: None)
+        self.ends, self._up = ends, {0}
+
+    def _one_life(self, number: int) -> str:
+        how = self.ends.pop(0)
+        if not self.ends:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert self._ending.wait(_UP)
+        return how
+
+
+def test_however_a_replica_ends_it_is_started_again_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("omnireward.serve.replicas.FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("omnireward.serve.replicas.cuda_devices", lambda _environ: [])
+    with socket.socket() as shared:
+        shared.bind(("127.0.0.1", 0))
+        lives = Lives(["exit code -9", "no memory", "ValueError: no port", "the last"], shared, tmp_path)
+        lives.run()
+    assert lives.ends == []
+    assert [word in caplog.text for word in ("-9", "no memory", "no port", "the last")] == [True, True, True, False]
+
+
+def test_a_process_that_cannot_be_started_is_an_end_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_args: object, **_kwargs: object) -> None:
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr("omnireward.serve.replicas.cuda_devices", lambda _environ: [])
+    with socket.socket() as shared:
+        shared.bind(("127.0.0.1", 0))
+        config = ServeConfig(judge="longer", port=0, replicas=2)
+        replicas = Replicas(config, (), shared, tmp_path, lambda _: None)
+        monkeypatch.setattr("subprocess.Popen", refuse)
+        assert "no more processes" in replicas._one_life(0)

@@ -85,11 +85,11 @@ class ServeConfig:
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} must be at least 1, not {getattr(self, name)}.")
         for name in ("upload_seconds", "head_seconds", "body_seconds", "fetch_seconds", "reply_seconds", "deadline"):
-            if not getattr(self, name) > 0:
-                raise RecipeError(f"{name} must be above 0 seconds, not {getattr(self, name)}.")
+            if not 0 < getattr(self, name) < math.inf:
+                raise RecipeError(f"{name} must be above 0 seconds, and finite; not {getattr(self, name)}.")
         for name in ("notice", "drain"):
-            if not getattr(self, name) >= 0:
-                raise RecipeError(f"{name} must be at least 0 seconds, not {getattr(self, name)}.")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise RecipeError(f"{name} must be at least 0 seconds, and finite; not {getattr(self, name)}.")
         if self.tie_threshold is not None and not 0 <= self.tie_threshold < math.inf:
             raise RecipeError(f"tie_threshold must be a finite margin of at least 0, not {self.tie_threshold}.")
         last = 65_535 if self.replicas == 1 else 65_535 - self.replicas

@@ -215,10 +215,16 @@ class Queue(Generic[Item, Ready, Result]):
         if some:
             yield some
 
+    def _work(self, rows: Sequence[Ready]) -> Sequence[Result | Problem]:
+        results = self._worker.work(rows)
+        if len(results) != len(rows):  # nobody knows which are whose
+            raise ValueError(f"{len(rows)} were asked for, and {len(results)} came")
+        return results
+
     def _worked(self, rows: Sequence[Ready]) -> Sequence[Result | Problem]:
         if not rows:
             return []
-        whole = self._working.submit(self._worker.work, rows)
+        whole = self._working.submit(self._work, rows)
         error = whole.exception()
         if error is None:
             return whole.result()

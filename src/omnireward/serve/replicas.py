@@ -11,7 +11,9 @@ whoever asked asks again. Uploads are kept in a folder that all share.
 from __future__ import annotations
 
 import logging
+import math
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -27,14 +29,14 @@ from types import FrameType
 from omnireward.errors import RecipeError
 from omnireward.media.children import processors
 from omnireward.serve.config import ServeConfig
-from omnireward.serve.replica import Orders
+from omnireward.serve.replica import GRACE, Orders, Up
 from omnireward.serve.run import address, bound
 
 logger = logging.getLogger("omnireward.serve")
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds before one that died is started again
 _STEADY = 60.0  # seconds after which the next pause is the first one again
-_GRACE = 15.0  # seconds beyond notice and drain for a process to end
+_ENDED, _NEVER_UP = 0, 255  # words in the pipe, beside numbers of signals
 
 
 def serve(config: ServeConfig, keys: Sequence[str], tell: Callable[[str], None]) -> None:
@@ -74,9 +76,12 @@ class Replicas:
         self._environs = environs(config.replicas, cuda_devices(os.environ), os.environ)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._up: set[int] = set()  # those that were up once
+        self._revision: str | None = None  # of the model that all serve
         self._lock = threading.Lock()
         self._ending = threading.Event()
-        self._never_up: int | None = None  # a replica
+        self._wrong = ""  # why it cannot go on
+        # A handler of signals may hold no lock, which the main thread may have just then; it may write to a pipe.
+        self._ear, self._mouth = os.pipe()
 
     def run(self) -> None:
         """Until the end of all of them."""
@@ -85,23 +90,44 @@ class Replicas:
         try:
             for thread in threads:
                 thread.start()
-            self._ending.wait()
-            until = time.monotonic() + self._config.notice + self._config.drain + _GRACE
-            for thread in threads:
-                thread.join(max(0.0, until - time.monotonic()))
-            self._signal(signal.SIGKILL)
+            self._listen(threads)
             for thread in threads:
                 thread.join()
         finally:
             for kind, handler in before.items():
                 signal.signal(kind, handler)
-        if self._never_up is not None:
-            raise RecipeError(f"replica {self._never_up} did not come up; what it said stands above.")
+            os.close(self._ear)
+            os.close(self._mouth)
+        if self._wrong:
+            raise RecipeError(self._wrong)
+
+    def _listen(self, threads: Sequence[threading.Thread]) -> None:
+        until = math.inf
+        while any(thread.is_alive() for thread in threads):
+            word = self._heard(until)
+            if word is None:
+                self._signal(signal.SIGKILL)
+                until = math.inf
+            elif word == _ENDED:
+                continue
+            elif not self._ending.is_set():
+                self._ending.set()
+                self._signal(signal.SIGTERM)
+                until = time.monotonic() + self._config.notice + self._config.drain + GRACE
+            elif word == signal.SIGINT:
+                self._signal(signal.SIGINT)
+
+    def _heard(self, until: float) -> int | None:
+        """The next word in the pipe; None where there is none until then."""
+        left = None if until == math.inf else max(0.0, until - time.monotonic())
+        ready, _, _ = select.select([self._ear], [], [], left)
+        return os.read(self._ear, 1)[0] if ready else None
 
     def _told(self, kind: int, _frame: FrameType | None) -> None:
-        again = kind == signal.SIGINT and self._ending.is_set()
-        self._ending.set()
-        self._signal(signal.SIGINT if again else signal.SIGTERM)
+        self._say(kind)
+
+    def _say(self, word: int) -> None:
+        os.write(self._mouth, bytes([word]))
 
     def _signal(self, kind: int) -> None:
         for process in list(self._processes.values()):
@@ -111,36 +137,42 @@ class Replicas:
         pause = FIRST_PAUSE
         while not self._ending.is_set():
             begun = time.monotonic()
-            code = self._one_life(number)
+            how = self._one_life(number)
             if self._ending.is_set():
-                return
+                break
             if number not in self._up:
-                self._never_up = number
-                self._ending.set()
-                self._signal(signal.SIGTERM)
-                return
+                self._wrong = self._wrong or f"replica {number} did not come up ({how}); what it said stands above."
+                self._say(_NEVER_UP)
+                break
             if time.monotonic() - begun > _STEADY:
                 pause = FIRST_PAUSE
-            logger.error("replica %d ended with %d; it is started again in %g s.", number, code, pause)
+            logger.error("replica %d ended (%s); it is started again in %g s.", number, how, pause)
             self._ending.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+        self._say(_ENDED)
 
-    def _one_life(self, number: int) -> int:
+    def _one_life(self, number: int) -> str:
+        """From start to end; how it ended."""
         orders = Orders(
             config=replace(self._config, port=self._ports[number]),
             number=number,
             keys=self._keys,
             shared=self._shared.fileno(),
             uploads=self._uploads,
+            revision=self._revision,
         )
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "omnireward.serve.replica"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            pass_fds=[self._shared.fileno()],
-            env=self._environs[number],
-            start_new_session=True,  # a Ctrl-C of the terminal is this process's to pass on
-        )
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "omnireward.serve.replica"],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[self._shared.fileno()],
+                env=self._environs[number],
+                start_new_session=True,  # a Ctrl-C of the terminal is this process's to pass on
+            )
+        except OSError as error:  # no memory, no more processes
+            return str(error)
         assert process.stdin is not None
         assert process.stdout is not None
         self._processes[number] = process
@@ -149,16 +181,21 @@ class Replicas:
         with process:
             try:
                 process.stdin.write(orders.line())
-                process.stdin.flush()
-            except BrokenPipeError:  # it has died already
-                return process.wait()
-            if port := process.stdout.readline():
-                self._came_up(number, int(port))
-            return process.wait()  # its stdin stays open until then: it ends with it
+                if line := process.stdout.readline():
+                    self._came_up(number, Up.read(line))
+            except (OSError, ValueError, TypeError, KeyError) as error:  # it has died already, or says something else
+                process.kill()
+                return f"{type(error).__name__}: {error}"
+            return f"exit code {process.wait()}"  # its stdin stays open until then: it ends with it
 
-    def _came_up(self, number: int, port: int) -> None:
+    def _came_up(self, number: int, up: Up) -> None:
         with self._lock:
-            self._ports[number] = port  # a free one is taken again
+            self._revision = self._revision or up.revision
+            if up.revision != self._revision:  # it changed while they started: orders name it only after that
+                self._wrong = f"{self._config.judge} changed while the replicas were started; start again."
+                self._say(_NEVER_UP)
+                return
+            self._ports[number] = up.port  # a free one is taken again
             if number in self._up:
                 logger.info("replica %d is up again.", number)
                 return
