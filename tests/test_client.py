@@ -13,42 +13,14 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.client_scripts import URL, Hosts, Script, Step, ok, refusal, told
 
 from omnireward.client import AsyncClient, CallLimits, Client
 from omnireward.errors import CallError, CallFailedError, CallRefusedError, PromptError, RecipeError
 from omnireward.serve.asking import Ask, Problem, Reward
 from omnireward.types import Comparison, Judgement, Media, Text, Turn
 
-URL = "http://127.0.0.1:8000"
 PROMPT = (Turn("user", (Text("Name a colour."),)),)
-Step = httpx.Response | Exception
-
-
-class Script:
-    """Answers with each step in turn and repeats the last; keeps what it was sent."""
-
-    def __init__(self, *steps: Step) -> None:
-        self.steps, self.sent = list(steps), list[httpx.Request]()
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.sent.append(request)
-        step = self.steps[min(len(self.sent), len(self.steps)) - 1]
-        if isinstance(step, Exception):
-            raise step
-        return httpx.Response(step.status_code, headers=step.headers, content=step.content)
-
-    @property
-    def bodies(self) -> list[dict[str, Any]]:
-        return [json.loads(request.content) for request in self.sent]
-
-
-def _ok(*rewards: Any) -> httpx.Response:
-    rows = [[one if isinstance(one, dict) else {"value": one} for one in rewards]]
-    return httpx.Response(200, json={"rewards": rows, "raw": True})
-
-
-def _refusal(status: int, headers: dict[str, str] | None = None, said: str = "no.") -> httpx.Response:
-    return httpx.Response(status, json={"error": {"kind": "x", "message": said}}, headers=headers)
 
 
 @pytest.fixture
@@ -87,7 +59,7 @@ def run(request: pytest.FixtureRequest, slept: list[float]) -> Run:
 
 
 def test_a_reward_or_a_problem_comes_back_for_each_response_in_order(run: Run) -> None:
-    script = Script(_ok(0.5, {"problem": {"kind": "media", "message": "broken."}}, -2))
+    script = Script(ok(0.5, {"problem": {"kind": "media", "message": "broken."}}, -2))
     assert run(script, ("a", "b", "c")) == [0.5, Problem("media", "broken."), -2.0]
     (body,) = script.bodies
     assert body == {
@@ -100,7 +72,7 @@ def test_a_reward_or_a_problem_comes_back_for_each_response_in_order(run: Run) -
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_what_may_pass_is_tried_again_with_the_same_bytes(run: Run, slept: list[float], status: int) -> None:
-    script = Script(_refusal(status), _refusal(status), _ok(1.0))
+    script = Script(refusal(status), refusal(status), ok(1.0))
     assert run(script) == [1.0]
     assert len({request.content for request in script.sent}) == 1
     assert len(script.sent) == 3
@@ -109,12 +81,12 @@ def test_what_may_pass_is_tried_again_with_the_same_bytes(run: Run, slept: list[
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadTimeout("slow"), httpx.ReadError("cut")])
 def test_a_broken_connection_is_tried_again(run: Run, error: Exception) -> None:
-    assert run(Script(error, _ok(1.0))) == [1.0]
+    assert run(Script(error, ok(1.0))) == [1.0]
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 413, 415, 422, 501])
 def test_what_cannot_pass_is_tried_once(run: Run, slept: list[float], status: int) -> None:
-    script = Script(_refusal(status, {"Location": "http://127.0.0.1:9/"}, "the reason."), _ok(1.0))
+    script = Script(refusal(status, {"Location": "http://127.0.0.1:9/"}, "the reason."), ok(1.0))
     with pytest.raises(CallRefusedError, match=f"HTTP {status}: the reason. The same request would be refused"):
         run(script)
     assert len(script.sent) == 1
@@ -122,7 +94,7 @@ def test_what_cannot_pass_is_tried_once(run: Run, slept: list[float], status: in
 
 
 def test_tries_have_a_ceiling(run: Run) -> None:
-    script = Script(_refusal(503, said="starting"))
+    script = Script(refusal(503, said="starting"))
     with pytest.raises(CallFailedError, match=r"no answer in 4 of 4 tries.*HTTP 503: starting"):
         run(script, tries=4)
     assert len(script.sent) == 4
@@ -130,14 +102,14 @@ def test_tries_have_a_ceiling(run: Run) -> None:
 
 def test_retry_after_is_kept(run: Run, slept: list[float]) -> None:
     """The client's own wait before a second try is at most half a second."""
-    assert run(Script(_refusal(429, {"Retry-After": "7"}), _ok(1.0))) == [1.0]
+    assert run(Script(refusal(429, {"Retry-After": "7"}), ok(1.0))) == [1.0]
     assert slept == [7.0]
 
 
 @pytest.mark.parametrize("asked", ["3600", "1e300"])
 def test_a_wait_longer_than_the_time_that_is_left_ends_the_call(run: Run, slept: list[float], asked: str) -> None:
     with pytest.raises(CallFailedError, match="no answer in 1 of 5 tries and at most 60 s"):
-        run(Script(_refusal(429, {"Retry-After": asked}), _ok(1.0)), patience=60)
+        run(Script(refusal(429, {"Retry-After": asked}), ok(1.0)), patience=60)
     assert slept == []
 
 
@@ -163,6 +135,13 @@ def test_a_wait_longer_than_the_time_that_is_left_ends_the_call(run: Run, slept:
         b'{"rewards": [[{"value": 1' + b"0" * 400 + b"}]]}",
         b'{"rewards": [[{"problem": {"kind": "unheard of"}}]]}',
         b'{"rewards": [[{"problem": null}]]}',
+        b'{"rewards": [[{"value": 0.5}]], "raw": false}',
+        b'{"rewards": [[{"value": 0.5}]], "raw": null}',
+        b'{"rewards": [[{"value": 0.5}]], "raw": 1}',
+        b'{"rewards": [[{"value": 0.5}]], "revision": null}',
+        b'{"rewards": [[{"value": 0.5}]], "revision": ""}',
+        b'{"rewards": [[{"value": 0.5}]], "id": null}',
+        b'{"rewards": [[{"value": 0.5}]], "id": "another"}',
     ],
 )
 def test_a_reply_that_holds_anything_else_than_what_was_asked_for_is_no_number(run: Run, body: bytes) -> None:
@@ -170,6 +149,30 @@ def test_a_reply_that_holds_anything_else_than_what_was_asked_for_is_no_number(r
     with pytest.raises(CallFailedError, match="the server sent"):
         run(script)
     assert len(script.sent) == 1
+
+
+def test_each_try_has_an_id_of_its_own(run: Run) -> None:
+    script = Script(refusal(503), refusal(503), ok(1.0))
+    run(script)
+    assert len({request.headers["X-Omnireward-Id"] for request in script.sent}) == 3
+
+
+@pytest.mark.parametrize("told_id", ["another", ""])
+def test_an_upload_whose_reply_is_to_another_request_is_an_error(monkeypatch: pytest.MonkeyPatch, told_id: str) -> None:
+    monkeypatch.setattr("omnireward.client.wire._INLINE_BYTES", 0)
+    script = Script(httpx.Response(201, json={"id": "kept"}, headers={"X-Omnireward-Id": told_id}))
+    client = Client(URL, "", transport=httpx.MockTransport(script))
+    with client, pytest.raises(CallFailedError, match="a reply to another request"):
+        client.rewards("a", [(Media("image", b"1"),)])
+    assert len(script.sent) == 1
+
+
+@pytest.mark.parametrize(("limit", "connecting"), [(180.0, 5.0), (3.0, 3.0)])
+def test_connecting_has_less_time_than_a_reply(run: Run, limit: float, connecting: float) -> None:
+    script = Script(ok(1.0))
+    run(script, timeout=limit)
+    given = script.sent[0].extensions["timeout"]
+    assert (given["connect"], given["read"]) == (connecting, limit)
 
 
 def test_an_endless_reply_is_not_read_to_its_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,13 +186,13 @@ def test_the_time_of_a_try_is_for_the_whole_reply(run: Run, monkeypatch: pytest.
     clock = iter(range(0, 10_000, 10))
     monkeypatch.setattr("omnireward.client.tries.time.monotonic", lambda: float(next(clock)))
     with pytest.raises(CallFailedError, match=r"2 of 2 tries.*did not end in time"):
-        run(Script(_ok(1.0)), timeout=5.0, tries=2, patience=1000.0)
+        run(Script(ok(1.0)), timeout=5.0, tries=2, patience=1000.0)
 
 
 def test_media_are_sent_as_bytes_and_files_are_read_here(tmp_path: Path) -> None:
     file = tmp_path / "dot.png"
     file.write_bytes(b"from a file")
-    script = Script(_ok(1.0))
+    script = Script(ok(1.0))
     prompt = (Turn("user", (Text("Make it red."), Media("image", file))),)
     with Client(URL, "", transport=httpx.MockTransport(script)) as client:
         client.rewards(prompt, [(Media("video", b"bytes"),)], "It should be large.")
@@ -213,8 +216,8 @@ def test_only_as_many_media_are_uploaded_ahead_as_do_not_fit_into_one_body(
     def serve(request: httpx.Request) -> httpx.Response:
         sent.append(request)
         if request.url.path == "/v1/uploads":
-            return httpx.Response(201, json={"id": "kept", "bytes": len(request.content)})
-        return _ok(1.0, 2.0, 3.0)
+            return told(request, httpx.Response(201, json={"id": "kept", "bytes": len(request.content)}))
+        return told(request, ok(1.0, 2.0, 3.0))
 
     clip, five, three = Media("video", file), Media("image", b"bytes"), Media("audio", b"abc")
     with Client(URL, "", transport=httpx.MockTransport(serve)) as client:
@@ -240,7 +243,7 @@ def test_an_upload_without_an_id_is_an_error(monkeypatch: pytest.MonkeyPatch, re
 
 
 def test_frames_and_missing_files_are_errors_before_anything_is_sent(tmp_path: Path) -> None:
-    script = Script(_ok(1.0))
+    script = Script(ok(1.0))
     with Client(URL, "", transport=httpx.MockTransport(script)) as client:
         with pytest.raises(PromptError, match="a video made of 2 pictures cannot be sent"):
             client.rewards("a", [(Media("video", (b"1", b"2")),)])
@@ -250,7 +253,7 @@ def test_frames_and_missing_files_are_errors_before_anything_is_sent(tmp_path: P
 
 
 def test_half_a_surrogate_pair_can_be_sent(run: Run) -> None:
-    script = Script(_ok(1.0))
+    script = Script(ok(1.0))
     run(script, ("\ud83d",))
     assert script.bodies[0]["responses"] == ["?"]
 
@@ -263,7 +266,7 @@ def test_the_key_is_the_one_given_or_the_environments(
     monkeypatch: pytest.MonkeyPatch, given: str | None, environment: str, sent: str | None
 ) -> None:
     monkeypatch.setenv("OMNIREWARD_API_KEY", environment)
-    script = Script(_ok(1.0))
+    script = Script(ok(1.0))
     with Client(URL, given, transport=httpx.MockTransport(script)) as client:
         client.rewards("a", ["b"])
     assert script.sent[0].headers.get("Authorization") == sent
@@ -274,7 +277,7 @@ def _asks(count: int) -> list[Ask]:
 
 
 def _echo(request: httpx.Request) -> httpx.Response:
-    return _ok(*(float(response) for response in json.loads(request.content)["responses"]))
+    return told(request, ok(*(float(response) for response in json.loads(request.content)["responses"])))
 
 
 def test_several_prompts_come_back_in_order() -> None:
@@ -312,7 +315,7 @@ def test_no_more_calls_are_under_way_than_allowed() -> None:
 
 def test_one_failure_fails_all_prompts(slept: list[float]) -> None:
     def broken(request: httpx.Request) -> httpx.Response:
-        return _refusal(422) if b'"7"' in request.content else _echo(request)
+        return refusal(422) if b'"7"' in request.content else _echo(request)
 
     with Client(URL, "", transport=httpx.MockTransport(broken)) as client, pytest.raises(CallRefusedError):
         client.ask(_asks(20))
@@ -372,6 +375,11 @@ def test_a_judgement_comes_back_as_it_was_made(reply: dict[str, Any], judgement:
         {"judgement": {"margin": 1, "verdict": "c"}},
         {"judgement": {"margin": 1, "rewards": {"a": 1}}},
         {"judgement": {"margin": 1, "probabilities": {"a": 1, "tie": None, "b": 0}}},
+        {"judgement": {"margin": 1, "rewards": {"a": 0, "b": 5}}},
+        {"judgement": {"margin": 1, "probabilities": {"a": 7, "tie": -3, "b": -3}}},
+        {"judgement": {"margin": 1, "probabilities": {"a": 0.5, "tie": 0.5, "b": 0.5}}},
+        {"judgement": {"margin": 1}, "id": "another"},
+        {"judgement": {"margin": 1}, "revision": None},
     ],
 )
 def test_a_judgement_that_is_none_is_an_error(reply: dict[str, Any]) -> None:
@@ -395,17 +403,6 @@ def test_a_url_without_its_scheme_is_refused(url: str) -> None:
 def test_importing_the_client_loads_neither_torch_nor_a_server() -> None:
     code = "import sys, omnireward.client; print([m for m in ('torch', 'fastapi', 'pydantic') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-class Hosts:
-    """Servers by host, each with its script; keeps who was asked."""
-
-    def __init__(self, **scripts: Script) -> None:
-        self.scripts, self.asked = scripts, list[str]()
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request.url.host)
-        return self.scripts[request.url.host](request)
 
 
 Several = Callable[..., list[list[Reward]]]
@@ -433,32 +430,57 @@ def several(request: pytest.FixtureRequest, slept: list[float]) -> Several:
 
 
 def test_calls_go_around_servers_that_are_equally_busy(several: Several) -> None:
-    hosts = Hosts(a=Script(_ok(1.0)), b=Script(_ok(1.0)), c=Script(_ok(1.0)))
+    hosts = Hosts(a=Script(ok(1.0)), b=Script(ok(1.0)), c=Script(ok(1.0)))
     several(hosts, 6)
     assert hosts.asked == ["a", "b", "c"] * 2
 
 
-@pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), _refusal(503), _refusal(429, {"Retry-After": "9"})])
+@pytest.mark.parametrize("failure", [httpx.ConnectError("refused"), refusal(503), refusal(429, {"Retry-After": "9"})])
 def test_another_server_is_asked_at_once_and_the_ill_one_left_alone(
     several: Several, slept: list[float], monkeypatch: pytest.MonkeyPatch, failure: Step
 ) -> None:
-    monkeypatch.setattr(
-        "omnireward.client.servers.drawn", lambda _count, _uniform: 1e3
-    )  # it rests for longer than this
-    hosts = Hosts(a=Script(failure), b=Script(_ok(1.0)))
+    monkeypatch.setattr("omnireward.client.servers.rest", lambda _failures: 1e3)  # longer than this test
+    hosts = Hosts(a=Script(failure), b=Script(ok(1.0)))
     assert several(hosts, 4) == [[1.0]] * 4
     assert hosts.asked == ["a", "b", "b", "b", "b"]
     assert slept == []
 
 
 def test_a_server_that_is_well_again_is_asked_again(several: Several, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omnireward.client.servers.drawn", lambda _count, _uniform: 0.0)
-    hosts = Hosts(a=Script(_refusal(503), _ok(1.0)), b=Script(_ok(2.0)))
+    monkeypatch.setattr("omnireward.client.servers.rest", lambda _failures: 0.0)
+    hosts = Hosts(a=Script(refusal(503), ok(1.0)), b=Script(ok(2.0)))
     assert several(hosts, 3) == [[2.0], [1.0], [2.0]]
 
 
+def test_rewards_of_two_models_are_never_mixed(several: Several) -> None:
+    """The servers are asked in turn, so the second call is the first that meets another model."""
+    hosts = Hosts(a=Script(ok(1.0)), b=Script(ok(2.0, revision="r2")))
+    with pytest.raises(CallFailedError, match=r"http://b: .* revision 'r2', .* revision 'r1', the first from http://a"):
+        several(hosts, 2)
+    assert hosts.asked == ["a", "b"]
+
+
+def test_a_server_that_comes_back_with_another_model_is_an_error_until_there_is_a_new_client() -> None:
+    script = Script(ok(1.0), ok(2.0, revision="r2"))
+    with Client(URL, "", transport=httpx.MockTransport(script)) as client:
+        assert client.rewards("x", ["y"]) == [1.0]
+        for _ in range(2):
+            with pytest.raises(CallFailedError, match="make a new client"):
+                client.rewards("x", ["y"])
+    with Client(URL, "", transport=httpx.MockTransport(script)) as client:
+        assert client.rewards("x", ["y"]) == [2.0]
+
+
+def test_a_reply_that_is_none_settles_no_model() -> None:
+    script = Script(ok("none", revision="r2"), ok(1.0))
+    with Client(URL, "", transport=httpx.MockTransport(script)) as client:
+        with pytest.raises(CallFailedError, match="not a finite number"):
+            client.rewards("x", ["y"])
+        assert client.rewards("x", ["y"]) == [1.0]
+
+
 def test_where_all_are_ill_tries_and_waits_are_those_of_one(several: Several, slept: list[float]) -> None:
-    hosts = Hosts(a=Script(_refusal(503)), b=Script(_refusal(503, {"Retry-After": "7"})))
+    hosts = Hosts(a=Script(refusal(503)), b=Script(refusal(503, {"Retry-After": "7"})))
     with pytest.raises(CallFailedError, match="4 of 4 tries"):
         several(hosts, 1, tries=4)
     assert len(hosts.asked) == 4
@@ -477,7 +499,7 @@ def test_the_least_busy_server_is_asked() -> None:
             await twice.wait()
         elif asked.count("b") == 2:
             twice.set()
-        return _ok(1.0)
+        return told(request, ok(1.0))
 
     async def run() -> list[list[Reward]]:
         async with AsyncClient("http://a,http://b", "", transport=httpx.MockTransport(answer)) as client:
@@ -502,12 +524,12 @@ def test_an_upload_is_known_to_the_server_that_has_it_and_sent_again_where_it_wa
         host, path = request.url.host, request.url.path
         seen.append((host, path, None if path == "/v1/uploads" else json.loads(request.content)["responses"]))
         if path == "/v1/uploads":
-            return httpx.Response(201, json={"id": f"{host}{len(seen)}"})
+            return told(request, httpx.Response(201, json={"id": f"{host}{len(seen)}"}))
         if host == "a":
-            return _refusal(503)
-        return _refusal(410) if next(lost) else _ok(1.0)
+            return refusal(503)
+        return told(request, refusal(410) if next(lost) else ok(1.0))
 
-    monkeypatch.setattr("omnireward.client.servers.drawn", lambda _count, _uniform: 1e3)
+    monkeypatch.setattr("omnireward.client.servers.rest", lambda _failures: 1e3)
     with Client("http://a,http://b", "", transport=httpx.MockTransport(answer)) as client:
         assert client.rewards("x", [(Media("image", b"four"),)]) == [1.0]
     assert [(host, path) for host, path, _ in seen] == [

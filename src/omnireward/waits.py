@@ -11,7 +11,7 @@ FIRST, LONGEST = 0.5, 30.0  # seconds: the bound before the second try, and the 
 
 def drawn(tries: int, uniform: Callable[[float, float], float]) -> float:
     """Seconds to wait after so many tries; drawn, so that callers don't gather."""
-    return uniform(0.0, min(LONGEST, FIRST * 2.0 ** (tries - 1)))
+    return uniform(0.0, min(LONGEST, FIRST * 2.0 ** min(tries - 1, 16)))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -173,6 +173,10 @@ def test_ids_are_echoed_or_made_and_no_words_are_logged(running: Running, caplog
     assert reply.headers["X-Request-ID"] == reply.json()["id"] == "abc.1"
     assert refused.status_code == 422
     assert len(refused.headers["X-Request-ID"]) == 32
+    both = {"X-Request-Id": "of-a-proxy", "X-Omnireward-Id": "of-a-client"}
+    twice = running.client.post("/v1/rewards", json=words("a drink"), headers=both)
+    assert twice.json()["id"] == twice.headers["X-Omnireward-Id"] == twice.headers["X-Request-Id"] == "of-a-client"
+    assert "X-Omnireward-Id" not in reply.headers
     assert made_up.headers["X-Request-ID"] != 'x"secret drink'
     lines = [json.loads(message) for message in caplog.messages]
     assert [(line["path"], line["status"]) for line in lines] == [

@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 from tests.serve.running import Running, part_body, picture, serving, values, words
 
 from omnireward.client import AsyncClient, Client
-from omnireward.client.wire import Pair, pairs_call, parsed
+from omnireward.client.replies import Pair, parsed
+from omnireward.client.wire import pairs_call
 from omnireward.errors import CallFailedError, RecipeError
 from omnireward.judges import open_judge
 from omnireward.judges.reward import RewardJudge
@@ -182,6 +183,7 @@ SOUND: dict[str, Any] = {
     "schema": SCHEMA,
     "rewards": [[{"value": 1.0}, {"problem": {"kind": "media", "message": "broken."}}, {"value": 0.5}]],
     "pairs": [[{"a": 0, "b": 2, "margin": 0.5, "probabilities": {"a": 0.5, "tie": 0.25, "b": 0.25}}]],
+    "raw": True,
     "tie_threshold": 0.1,
 }
 PAIR: dict[str, Any] = SOUND["pairs"][0][0]
@@ -203,6 +205,7 @@ PAIR: dict[str, Any] = SOUND["pairs"][0][0]
         {"pairs": [[{**PAIR, "probabilities": {"a": 0.5, "tie": 0.5, "b": 0.5}}]]},
         {"pairs": [[{**PAIR, "probabilities": {"a": 1.5, "tie": -0.75, "b": 0.25}}]]},
         {"tie_threshold": "0.1"},
+        {"raw": False},
         {"rewards": [[{"value": 1.0}, {"value": 1.0}, {"value": 0.5}]]},
         {"schema": "omnireward/2"},
     ],

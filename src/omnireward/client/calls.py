@@ -1,10 +1,14 @@
-"""The two clients: one that waits, and one for an event loop. What they say and read is `wire`; when, is `tries`."""
+"""The two clients: one that waits, and one for an event loop.
+
+`wire` is what they say, `replies` what they believe, `tries` when, and `servers` whom they ask.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
+import weakref
 from asyncio import sleep as nap
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,18 +19,20 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx
 
+from omnireward.client.replies import Pair
 from omnireward.client.servers import Servers
 from omnireward.client.tries import DEFAULT_LIMITS, CallLimits, Reply, Send, Task, course
-from omnireward.client.wire import Pair, ahead_of_ask, ahead_of_comparison, judgement_call, pairs_call, rewards_call
-from omnireward.serve.asking import Ask, Reward
+from omnireward.client.wire import ahead_of_ask, ahead_of_comparison, judgement_call, pairs_call, rewards_call
+from omnireward.serve.asking import OWN_ID, Ask, Reward
 from omnireward.types import Comparison, Judgement, Part, Text, Turn
 
 KEY = "OMNIREWARD_API_KEY"
+CONNECT_SECONDS = 5.0  # a machine that is gone refuses nothing, and another server is to be asked soon
 
 Prompt = str | Sequence[Turn]
 Response = str | Sequence[Part]
 Result = TypeVar("Result")
-Http = TypeVar("Http")
+Http = TypeVar("Http", bound=httpx.Client | httpx.AsyncClient)
 Room = TypeVar("Room")
 Transport = TypeVar("Transport")
 
@@ -49,7 +55,25 @@ class _Caller(Generic[Http, Room, Transport]):
         most = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
         self._servers, self._limits, self._room = Servers(url), limits, self._new_room(limits.concurrency)
         # Redirects are not followed: a key and other people's media would go where nobody sent them.
-        self._http = self._new_http(headers=headers, limits=most, transport=transport, follow_redirects=False)
+        self._settings = {"headers": headers, "limits": most, "transport": transport, "follow_redirects": False}
+        self._opening = threading.Lock()
+        self._http: Http | None = self._new_http(**self._settings)
+        _callers.add(self)
+
+    def _connections(self) -> Http:
+        if self._http is None:  # of a parent until now
+            with self._opening:
+                self._http = self._http or self._new_http(**self._settings)
+        return self._http
+
+    def _after_fork(self) -> None:
+        # On a connection that two processes share, one would read the reply to the other. Calls of threads that are not
+        # here hold room and locks.
+        self._opening, self._room = threading.Lock(), self._new_room(self._limits.concurrency)
+        self._servers.after_fork()
+        if self._http is not None and not self._http.is_closed:
+            _parents.append(self._http)
+            self._http = None  # a new one costs time, and not every child calls
 
 
 class Client(_Caller[httpx.Client, threading.Semaphore, httpx.BaseTransport]):
@@ -84,7 +108,8 @@ class Client(_Caller[httpx.Client, threading.Semaphore, httpx.BaseTransport]):
 
     def close(self) -> None:
         """Let go of the connections. Twice is harmless."""
-        self._http.close()
+        if self._http is not None:
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -111,7 +136,7 @@ class Client(_Caller[httpx.Client, threading.Semaphore, httpx.BaseTransport]):
 
     def _sent(self, step: Send) -> Reply | httpx.RequestError:
         try:
-            with self._http.stream(**_request(step, step.call.write())) as response:
+            with self._connections().stream(**_request(step, step.call.write())) as response:
                 for chunk in response.iter_bytes():
                     step.take(chunk)
         except httpx.RequestError as error:
@@ -148,7 +173,8 @@ class AsyncClient(_Caller[httpx.AsyncClient, asyncio.Semaphore, httpx.AsyncBaseT
 
     async def close(self) -> None:
         """Let go of the connections. Twice is harmless."""
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -179,7 +205,7 @@ class AsyncClient(_Caller[httpx.AsyncClient, asyncio.Semaphore, httpx.AsyncBaseT
     async def _sent(self, step: Send) -> Reply | httpx.RequestError:
         body = await asyncio.to_thread(step.call.write)  # it may read files
         try:
-            async with self._http.stream(**_request(step, body)) as response:
+            async with self._connections().stream(**_request(step, body)) as response:
                 async for chunk in response.aiter_bytes():
                     step.take(chunk)
         except httpx.RequestError as error:
@@ -205,5 +231,18 @@ def _judgement(comparison: Comparison) -> Task[Judgement]:
 
 
 def _request(step: Send, body: bytes) -> dict[str, Any]:
-    headers = {"Content-Type": step.call.kind}
-    return {"method": "POST", "url": step.url, "content": body, "headers": headers, "timeout": step.seconds}
+    headers = {"Content-Type": step.call.kind, OWN_ID: step.id}
+    seconds = httpx.Timeout(step.seconds, connect=min(CONNECT_SECONDS, step.seconds))
+    return {"method": "POST", "url": step.url, "content": body, "headers": headers, "timeout": seconds}
+
+
+_callers: weakref.WeakSet[_Caller[Any, Any, Any]] = weakref.WeakSet()
+_parents: list[object] = []  # never touched: their locks may be held, and letting go of them would close what is shared
+
+
+def _after_fork() -> None:
+    for caller in list(_callers):
+        caller._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

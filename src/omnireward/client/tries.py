@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -18,9 +19,11 @@ from typing import Any, Generic, TypeVar
 import httpx
 
 from omnireward import waits
+from omnireward.client.replies import check_header, parsed, revision_of
 from omnireward.client.servers import Server, Servers
-from omnireward.client.wire import Call, Uploaded, parsed, upload_call
+from omnireward.client.wire import Call, Uploaded, upload_call
 from omnireward.errors import CallFailedError, CallRefusedError, RecipeError
+from omnireward.serve.asking import OWN_ID
 from omnireward.types import Media
 
 _AGAIN = (408, 429)
@@ -63,10 +66,11 @@ class Send:
         url: of the server, with the path.
         call: has the body.
         seconds: for all of it, reply included.
+        id: of this try alone; the reply must name it.
     """
 
     def __init__(self, url: str, call: Call[Any], seconds: float) -> None:
-        self.url, self.call, self.seconds = url, call, seconds
+        self.url, self.call, self.seconds, self.id = url, call, seconds, uuid.uuid4().hex
         self._until = time.monotonic() + seconds
         self._chunks: list[bytes] = []
         self._size = 0
@@ -134,40 +138,52 @@ def course(task: Task[Result], limits: CallLimits, servers: Servers) -> Course[R
     until = time.monotonic() + limits.patience
     uploaded: dict[Server, dict[Media, str]] = {}  # each server keeps its own
     for count in range(1, limits.tries + 1):
-        server = servers.take()
-        known = uploaded.setdefault(server, {})
+        visit = servers.take()
+        known = uploaded.setdefault(visit.server, {})
         try:
             for media in task.ahead:
                 if media not in known:
-                    known[media] = yield from _answered(upload_call(media), server, limits, until)
-            result = yield from _answered(task.call(known), server, limits, until)
+                    known[media], _ = yield from _answered(upload_call(media), visit.server, limits, until)
+            result, revision = yield from _answered(task.call(known), visit.server, limits, until)
+            servers.agree(visit, revision)
         except _NoAnswerError as failure:
             if not failure.ill:
                 known.clear()
-            elsewhere = failure.ill and servers.failed(server, failure.asked)
+                servers.answered(visit)
+            elsewhere = failure.ill and servers.failed(visit, failure.asked)
             wait = 0.0 if elsewhere else max(failure.asked, waits.drawn(count, random.uniform))
             if count == limits.tries or time.monotonic() + wait >= until:
                 raise CallFailedError(
-                    f"{server.url}: no answer in {count} of {limits.tries} tries and at most {limits.patience:g} s. "
-                    f"The last: {failure}. It may work later, or with other limits."
+                    f"{visit.server.url}: no answer in {count} of {limits.tries} tries and at most "
+                    f"{limits.patience:g} s. The last: {failure}. It may work later, or with other limits."
                 ) from None
+        except CallRefusedError:
+            servers.answered(visit)
+            raise
         else:
-            servers.answered(server)
+            servers.answered(visit)
             return result
         finally:
-            servers.give_back(server)
+            servers.give_back(visit)
         if wait:
             yield wait
     raise AssertionError("the last try raises")
 
 
-def _answered(call: Call[Result], server: Server, limits: CallLimits, until: float) -> Course[Result]:
-    reply = yield Send(server.url + call.path, call, min(limits.timeout, max(0.001, until - time.monotonic())))
+def _answered(call: Call[Result], server: Server, limits: CallLimits, until: float) -> Course[tuple[Result, str]]:
+    """The result, and the revision of the model that gave it, which an upload has none of."""
+    send = Send(server.url + call.path, call, min(limits.timeout, max(0.001, until - time.monotonic())))
+    reply = yield send
     assert reply is not None
     if isinstance(reply, httpx.RequestError):
         raise _NoAnswerError(f"{type(reply).__name__}: {str(reply)[:_SHOWN]}".removesuffix(": "))
     if reply.status in (200, 201):
-        return call.read(parsed(reply.content))
+        said = parsed(reply.content)
+        if not call.scored:  # an `id` in the body is the upload's
+            check_header(reply.headers.get(OWN_ID), send.id)
+            return call.read(said), ""
+        revision = revision_of(said, send.id)
+        return call.read(said), revision
     reason = f"HTTP {reply.status}: {_said(reply)}"
     if reply.status == _GONE:
         raise _NoAnswerError(reason, ill=False)

@@ -15,6 +15,9 @@ from typing import Any, Literal, Protocol
 from omnireward.errors import MediaError, OmniRewardError, PromptError
 from omnireward.types import Media, MediaKind, Part, Turn
 
+OWN_ID = "X-Omnireward-Id"
+"""Header of a request's id, of our client: proxies often put an id of their own into X-Request-Id."""
+
 ProblemKind = Literal["media", "prompt", "deadline", "failed"]
 
 SCHEMA: Literal["omnireward/1"] = "omnireward/1"

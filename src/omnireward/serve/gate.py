@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from omnireward.serve.asking import OverloadedError, RequestError
+from omnireward.serve.asking import OWN_ID, OverloadedError, RequestError
 from omnireward.serve.bodies import Share
 from omnireward.serve.config import is_loopback
 from omnireward.serve.service import Service
@@ -83,7 +83,8 @@ class Gate:
             return message
 
         request = Request(scope, hear)
-        stated = request.headers.get("x-request-id", "")
+        own = request.headers.get(OWN_ID, "")
+        stated = own or request.headers.get("x-request-id", "")
         name = stated if _ID.fullmatch(stated) else uuid.uuid4().hex
         exchange = Exchange(name, time.monotonic(), self._service.held.share())
         scope[EXCHANGE] = exchange
@@ -91,7 +92,9 @@ class Gate:
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", exchange.id.encode())]
+                names = (b"x-request-id", OWN_ID.lower().encode()) if own else (b"x-request-id",)
+                told = [(name, exchange.id.encode()) for name in names]
+                message["headers"] = [*message.get("headers", ()), *told]
             await send(message)
 
         try:
