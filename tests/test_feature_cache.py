@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from tests.feature_entries import SPACE, same
 
 from omnireward.backbones import Prepared
 from omnireward.errors import PromptError, UnreadableMediaError
-from omnireward.feature_cache import FeatureCache
+from omnireward.feature_cache import FeatureCache, _Turn
 from omnireward.feature_shards import Entry
 from omnireward.feature_store import FeatureStore
 
@@ -189,6 +191,89 @@ def test_who_waits_for_a_medium_that_fails_gets_an_error_of_its_own(fault: type[
     assert torch.equal(cache.obtain("x", lambda: Entry(PREPARED, _embeddings(2.0))).tensors[0], _embeddings(2.0))
 
 
+class Queued:
+    """A lock that knows how many have asked for it."""
+
+    def __init__(self) -> None:
+        self.asked, self._lock, self._counting = 0, threading.Lock(), threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._counting:
+            self.asked += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _together(cache: FeatureCache, fault: BaseException, names: Sequence[str | None], make: Callable[[], Entry]) -> Any:
+    """The first fails once all others wait for it; what came of each, in order, and who called `make`."""
+    queue = Queued()
+    turn = cache._turns["x"] = _Turn(cast(threading.Lock, queue))
+    began = threading.Event()
+    made: list[int] = []
+
+    def fail() -> Entry:
+        began.set()
+        give_up = time.monotonic() + 30
+        while queue.asked < len(names) and time.monotonic() < give_up:
+            time.sleep(0.001)
+        raise fault
+
+    def other(number: int) -> Entry:
+        assert began.wait(30)
+
+        def counted() -> Entry:
+            made.append(number)
+            return make()
+
+        return cache.obtain("x", counted, name=names[number])
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        futures = [pool.submit(cache.obtain, "x", fail, None, names[0])]
+        futures += [pool.submit(other, number) for number in range(1, len(names))]
+        found = [future.exception(60) or future.result() for future in futures]
+    assert turn.failed
+    assert "x" not in cache._turns  # who comes later does not hear of it
+    return found, sorted(made)
+
+
+def test_who_waits_for_a_medium_of_the_same_name_fails_with_it() -> None:
+    """It may have taken minutes to fail. Each has an error of its own; who comes later, tries anew."""
+    cache = FeatureCache()
+    fault = UnreadableMediaError("red.png: broken.")
+    found, made = _together(cache, fault, ["red.png"] * 8, lambda: pytest.fail("made again"))
+    assert made == []
+    assert [(type(one), str(one)) for one in found] == [(UnreadableMediaError, "red.png: broken.")] * 8
+    assert len({id(one) for one in found}) == 8
+    assert torch.equal(cache.obtain("x", lambda: Entry(PREPARED, _embeddings(2.0))).tensors[0], _embeddings(2.0))
+
+
+@pytest.mark.parametrize("names", [["red.png", *"abcdefg"], [None] * 8])
+@pytest.mark.parametrize("fault", [UnreadableMediaError("red.png"), RuntimeError()])
+def test_those_of_other_names_try_at_the_same_time(names: list[str | None], fault: Exception) -> None:
+    """Each waits for all others, which would never come if one held them up."""
+    cache, all_others = FeatureCache(), threading.Barrier(7)
+
+    def make() -> Entry:
+        all_others.wait(30)
+        raise UnreadableMediaError("its own")
+
+    found, made = _together(cache, fault, names, make)
+    assert made == list(range(1, 8))
+    assert [str(one) for one in found] == [str(fault)] + ["its own"] * 7
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), RuntimeError("no memory")])
+def test_an_interrupt_or_another_fault_is_not_that_of_those_who_wait(fault: BaseException) -> None:
+    cache = FeatureCache()
+    found, made = _together(cache, fault, ["red.png"] * 3, lambda: Entry(PREPARED, _embeddings(1.0)))
+    assert made in ([1], [2], [1, 2])  # one may be there when the other looks
+    assert found[0] is fault
+    assert all(torch.equal(one.tensors[0], _embeddings(1.0)) for one in found[1:])
+    assert _known(cache, "x") == "x"
+
+
 def test_what_was_begun_before_a_change_is_given_but_not_kept(tmp_path: Path) -> None:
     """Neither in memory nor in the new space; the old space gets it, where it is right."""
     store = FeatureStore(tmp_path, 10**9)
@@ -257,8 +342,8 @@ def test_a_copy_starts_with_nothing() -> None:
 
 def test_after_a_fork_nobody_waits_for_threads_that_are_not_there() -> None:
     cache = FeatureCache()
-    turn = cache._turns.setdefault("x", threading.Lock())
-    with cache._lock, turn:
+    turn = cache._turns.setdefault("x", _Turn())
+    with cache._lock, turn.lock:
         cache._after_fork()
         _keep(cache, "x", Entry(PREPARED, _embeddings(1.0)))
     assert _known(cache, "x") == "x"

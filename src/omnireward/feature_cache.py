@@ -1,7 +1,8 @@
 """Outputs of frozen encoders, kept so that each medium is decoded and encoded once, however many rows show it.
 
 In memory, and behind that in a space of a store on disk, where there is one. Threads may ask at once: what one of them
-is making, the others wait for.
+is making, the others wait for. Where it fails, they fail with it if their medium has the same name, and else try
+themselves, at the same time: a medium that takes its time to fail must not take it once for each, one after another.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from omnireward.errors import MediaError
 from omnireward.feature_shards import Entry
 from omnireward.feature_store import Space
 
@@ -35,7 +37,7 @@ class FeatureCache:
         self._space: Space | None = None
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Entry] = OrderedDict()
-        self._turns: weakref.WeakValueDictionary[str, threading.Lock] = weakref.WeakValueDictionary()
+        self._turns: weakref.WeakValueDictionary[str, _Turn] = weakref.WeakValueDictionary()
         self._bytes = 0
         _caches.add(self)
 
@@ -50,33 +52,46 @@ class FeatureCache:
         """What is kept of a medium, in memory or on disk."""
         with self._lock:
             kept, space = self._kept, self._space
-        return self._found(digest, kept, space)
+            if digest in kept:
+                kept.move_to_end(digest)
+                return kept[digest]
+        found = None if space is None else space.get(digest)
+        if found is not None:
+            self._remember(digest, found, kept)
+        return found
 
-    def obtain(self, digest: str, make: Callable[[], Entry], made_so: Callable[[], object] | None = None) -> Entry:
+    def obtain(
+        self,
+        digest: str,
+        make: Callable[[], Entry],
+        made_so: Callable[[], object] | None = None,
+        name: Hashable | None = None,
+    ) -> Entry:
         """What is kept of a medium, or else what `make` makes of it.
 
-        One thread makes it. Others that want it meanwhile wait for their turn, and then find it. Where it could not be
-        made, or not be kept, each makes it itself: an error names the file that was asked for, and theirs may have
-        another name.
+        One thread makes it. Others that want it meanwhile wait, and then find it; where it could not be kept, the next
+        makes it. Where it could not be made, those who waited raise the same MediaError under the same name. Under
+        another name, which an error must have, and after any other fault, each makes it itself, all at the same time.
+        Who comes later begins anew.
 
         Args:
             digest: of the medium.
-            make: called by one thread at a time for each digest.
+            make: called by one thread at a time for each digest, and by those who saw it fail.
             made_so: how entries are made now, as `fit` was told; asked once the entry is made.
+            name: by which errors of `make` call the medium; None where nobody else's may be taken for its own.
         """
         with self._lock:
-            turn = self._turns.setdefault(digest, threading.Lock())
-        with turn:
-            with self._lock:
-                kept, space, fitted = self._kept, self._space, self._made_so
-            found = self._found(digest, kept, space)
-            if found is None:
-                found = _alone(make())
-                if made_so is None or made_so() == fitted:
-                    self._remember(digest, found, kept)
-                    if space is not None:
-                        space.put(digest, found)
+            turn = self._turns.setdefault(digest, _Turn())
+        with turn.lock:
+            found = self.get(digest)
+            if found is None and not turn.failed:
+                return self._first(turn, digest, make, made_so, name)
+        if found is not None:
             return found
+        if turn.failure is not None and name is not None and name == turn.name:
+            kind, words = turn.failure
+            raise kind(words)  # a new one: an error holds what its thread was doing
+        return self._made(digest, make, made_so)
 
     def clear(self) -> None:
         """Forget what is in memory."""
@@ -89,15 +104,38 @@ class FeatureCache:
     def __reduce__(self) -> tuple[type[FeatureCache], tuple[int]]:
         return type(self), (self.limit,)  # a copy of a model starts with nothing
 
-    def _found(self, digest: str, kept: OrderedDict[str, Entry], space: Space | None) -> Entry | None:
+    def _first(
+        self,
+        turn: _Turn,
+        digest: str,
+        make: Callable[[], Entry],
+        made_so: Callable[[], object] | None,
+        name: Hashable | None,
+    ) -> Entry:
+        """Make an entry while others wait, and leave word if it fails."""
+        turn.failed = True  # whatever it is; an interrupt is not theirs, and leaves no word
+        try:
+            made = self._made(digest, make, made_so)
+            turn.failed = False
+        except MediaError as error:
+            turn.failure, turn.name = (type(error), str(error)), name
+            raise
+        finally:
+            if turn.failed:
+                with self._lock:
+                    if self._turns.get(digest) is turn:
+                        del self._turns[digest]
+        return made
+
+    def _made(self, digest: str, make: Callable[[], Entry], made_so: Callable[[], object] | None) -> Entry:
         with self._lock:
-            if digest in kept:
-                kept.move_to_end(digest)
-                return kept[digest]
-        found = None if space is None else space.get(digest)
-        if found is not None:
-            self._remember(digest, found, kept)
-        return found
+            kept, space, fitted = self._kept, self._space, self._made_so
+        made = _alone(make())
+        if made_so is None or made_so() == fitted:
+            self._remember(digest, made, kept)
+            if space is not None:
+                space.put(digest, made)
+        return made
 
     def _remember(self, digest: str, entry: Entry, kept: OrderedDict[str, Entry]) -> None:
         with self._lock:
@@ -114,6 +152,16 @@ class FeatureCache:
     def _after_fork(self) -> None:
         # A thread that is not here may hold them.
         self._lock, self._turns = threading.Lock(), weakref.WeakValueDictionary()
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class _Turn:
+    """An entry that one thread makes, holding the lock, while others wait for it; and what became of that."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    failed: bool = False
+    failure: tuple[type[MediaError], str] | None = None
+    name: Hashable | None = None
 
 
 def _alone(entry: Entry) -> Entry:

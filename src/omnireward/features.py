@@ -16,6 +16,7 @@ from omnireward.feature_cache import FeatureCache
 from omnireward.feature_shards import Entry
 from omnireward.feature_space import embeddings_space, inputs_space, stamp, tower_tensors
 from omnireward.feature_store import FeatureStore, Space
+from omnireward.media.pieces import describe
 from omnireward.types import Media
 
 Prepare = Callable[[Media], Prepared]
@@ -57,7 +58,7 @@ class Features:
         found: dict[str, Entry] = {}
         for digest, medium in zip(digests, media, strict=True):
             if digest not in found:
-                found[digest] = self._found(digest, partial(_unchanged, medium, digest, prepare), frozen)
+                found[digest] = self._found(digest, partial(_unchanged, medium, digest, prepare), frozen, _name(medium))
         return [(digest, found[digest]) for digest in digests]
 
     def embeddings_of(self, media: Mapping[str, Prepared], known: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -71,16 +72,16 @@ class Features:
     def _kept(self, digest: str, prepared: Prepared) -> Tensor:
         return cast(Tensor, self._encoded(digest, lambda: prepared).embeddings)
 
-    def _found(self, digest: str, prepare: Callable[[], Prepared], frozen: bool) -> Entry:
+    def _found(self, digest: str, prepare: Callable[[], Prepared], frozen: bool, name: tuple[str, ...]) -> Entry:
         if frozen and not with_others():
-            return self._encoded(digest, prepare)
+            return self._encoded(digest, prepare, name)
         # Several processes may share the weights of a tower, so they call it in the forward pass, all alike.
         kept = self.embeddings.get(digest) if frozen else None
-        return kept or self.inputs.obtain(digest, lambda: Entry(prepare()), lambda: self._made_so()[0])
+        return kept or self.inputs.obtain(digest, lambda: Entry(prepare()), lambda: self._made_so()[0], name)
 
-    def _encoded(self, digest: str, prepare: Callable[[], Prepared]) -> Entry:
+    def _encoded(self, digest: str, prepare: Callable[[], Prepared], name: tuple[str, ...] | None = None) -> Entry:
         """Embeddings by frozen towers. Not kept where weights or precision change meanwhile."""
-        return self.embeddings.obtain(digest, lambda: self._alone(prepare()), lambda: self._made_so()[1])
+        return self.embeddings.obtain(digest, lambda: self._alone(prepare()), lambda: self._made_so()[1], name)
 
     def _alone(self, prepared: Prepared) -> Entry:
         """The same bits in whatever company, thread and precision they are asked for."""
@@ -125,6 +126,11 @@ def _unchanged(medium: Media, digest: str, prepare: Prepare) -> Prepared:
     if files and _digest(medium) != digest:
         raise UnreadableMediaError(f"a media file changed while it was read: {files[0]}.")
     return prepared
+
+
+def _name(medium: Media) -> tuple[str, ...]:
+    """What errors call it."""
+    return tuple(describe(piece) for piece in medium.pieces())
 
 
 def _digest(medium: Media) -> str:

@@ -7,7 +7,9 @@ import inspect
 import json
 import logging
 import math
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from tests.adapters.made_up import MadeUp
 
 from omnireward.adapters import easyr1, flow_grpo, ms_swift, source, trl, verl
 from omnireward.adapters.pictures import picture
+from omnireward.client import Client
 from omnireward.errors import RecipeError, UnreadableMediaError
 from omnireward.media import decode
 from omnireward.serve.asking import Ask, Problem, Reward
@@ -175,9 +178,10 @@ def test_verl_awaits_the_same_numbers(made_up: MadeUp, monkeypatch: pytest.Monke
     """Its manager looks for a coroutine function. A server is asked by a client of the loop, of which there is one."""
     opened: list[str] = []
 
-    class Waiting:
-        def __init__(self, where: str) -> None:
-            opened.append(where)
+    class Waiting(OfALoop):
+        async def __aenter__(self) -> Waiting:
+            opened.append(self.where)
+            return self
 
         async def ask(self, asks: list[Ask]) -> list[list[Reward]]:
             return made_up(asks)
@@ -198,6 +202,71 @@ def test_verl_awaits_the_same_numbers(made_up: MadeUp, monkeypatch: pytest.Monke
     assert made_up.words[0] == ("ask one", "Be red.", ["say 1"])
     with pytest.raises(RecipeError, match="has no 'question'"):
         asyncio.run(verl.compute_score_async("data", "1", "", {}, where=WHERE))
+
+
+class OfALoop:
+    """In place of a client: whose loop is it, and was it closed before its loop?"""
+
+    def __init__(self, where: str) -> None:
+        self.where, self.loop, self.closed = where, asyncio.get_running_loop(), False
+
+    async def __aenter__(self) -> Any:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.closed = not self.loop.is_closed()
+
+    async def ask(self, asks: list[Ask]) -> list[list[Reward]]:
+        assert asyncio.get_running_loop() is self.loop
+        return [[1.0] for _ in asks]
+
+
+def test_verls_clients_end_with_their_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of `asyncio.run` are closed before. A loop that is only closed is forgotten when the next one asks."""
+    opened: list[OfALoop] = []
+
+    def client(where: str) -> OfALoop:
+        opened.append(OfALoop(where))
+        return opened[-1]
+
+    monkeypatch.setattr(verl, "AsyncClient", client)
+
+    async def one() -> float:
+        return await verl.compute_score_async("data", "1", "", {"question": "x"}, where=WHERE)
+
+    for _ in range(3):
+        assert asyncio.run(one()) == 1.0
+    assert [client.closed for client in opened] == [True] * 3
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(one()) == 1.0
+    assert list(verl._CLIENTS) == [loop]
+    loop.close()
+    assert asyncio.run(one()) == 1.0
+    assert loop not in verl._CLIENTS
+    assert len(verl._CLIENTS) == 1
+
+
+@pytest.mark.parametrize("name", ["criterium", "prompt_keys", "limits"])
+def test_verl_refuses_a_name_that_it_does_not_know(made_up: MadeUp, name: str) -> None:
+    """A misspelt criterion would train on overall quality. What verl itself adds is taken."""
+    rest: dict[str, Any] = {"where": WHERE, name: "Be red.", "reward_model_tokenizer": None}
+    message = f"got '{name}'; reward_kwargs may have where, criterion and prompt_key"
+    with pytest.raises(RecipeError, match=message):
+        verl.compute_score("data", "1", "", {"question": "x"}, **rest)
+    with pytest.raises(RecipeError, match=message):
+        asyncio.run(verl.compute_score_async("data", "1", "", {"question": "x"}, **rest))
+    del rest[name]
+    assert verl.compute_score("data", "1", "", {"question": "x"}, reward_router_address="a", **rest) == 1.0
+    assert made_up.words == [("x", "", ["1"])]
+
+
+@pytest.mark.parametrize("make", [trl.reward_func, ms_swift.orm, flow_grpo.scorer])
+def test_what_is_not_known_is_refused_where_a_function_is_made(made_up: MadeUp, make: Callable[..., object]) -> None:
+    """A misspelt `on_problem` would be as good as 0 for what has no reward."""
+    with pytest.raises(RecipeError, match="on_problem is 'rais'; known are "):
+        make(WHERE, on_problem="rais")
+    with pytest.raises(TypeError, match="criterium"):
+        make(WHERE, criterium="Be red.")
 
 
 def _easy(response: str, answer: Any) -> dict[str, Any]:
@@ -331,6 +400,26 @@ def test_a_number_is_the_reward_and_a_problem_is_an_error() -> None:
     assert source.number(0.5, "it") == 0.5
     with pytest.raises(source.NoRewardError, match=r"it has no reward \(media\): broken"):
         source.number(Problem("media", "broken"), "it")
+
+
+def test_threads_that_ask_for_a_source_at_once_share_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening one waits for the others to open theirs, which they would if it were not shared."""
+    opened: list[str] = []
+    second = threading.Event()
+
+    def client(where: str, **_limits: object) -> Client:
+        opened.append(where)
+        if len(opened) > 1:
+            second.set()
+        second.wait(0.2)
+        return Client(where)
+
+    monkeypatch.setattr(source, "Client", client)
+    ready = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: (ready.wait(30), source.rewarder("http://shared:1"))[1], range(4)))
+    assert opened == ["http://shared:1"]
+    assert found == [found[0]] * 4
 
 
 @pytest.mark.parametrize("where", ["longer", "127.0.0.1:8000", "out/run", ""])

@@ -273,21 +273,33 @@ def test_a_body_may_come_in_small_pieces_but_not_in_very_many(
         assert replies(rest(taken)) == statuses
 
 
-@pytest.mark.parametrize("path", [b"/v1/rewards", b"/nowhere", b"/livez"])
+@pytest.mark.parametrize("pause", [0.2, 0.0])
+@pytest.mark.parametrize("asked", [b"POST /v1/rewards", b"POST /nowhere", b"POST /livez", b"HEAD /livez"])
 def test_a_body_that_stops_being_chunked_breaks_the_connection_and_nothing_else(
-    judge: RewardJudge, path: bytes, caplog: pytest.LogCaptureFixture
+    judge: RewardJudge, asked: bytes, pause: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Before its reply, in the midst of it, and after it."""
-    head = b"POST " + path + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head = asked + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     with serving(judge) as one, connected(one) as taken:
-        taken.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
-        time.sleep(0.2)
-        taken.sendall(b"no number\r\n")
+        chunked, broken = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", b"no number\r\n"
+        taken.sendall(head + chunked + (b"" if pause else broken))
+        time.sleep(pause)
+        with suppress(OSError):
+            taken.sendall(broken)
         assert set(replies(rest(taken))) <= {400, 404, 405}
         until(lambda: not one.server.server_state.tasks)
         assert one.client.get("/livez").status_code == 200
     assert "Traceback" not in caplog.text
     assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
+
+
+def test_what_is_not_http_after_a_head_request_is_refused_with_a_body(judge: RewardJudge) -> None:
+    """The refusal is of the second, which is no HEAD."""
+    with serving(judge) as one, connected(one) as taken:
+        taken.sendall(LIVE.replace(b"GET", b"HEAD") + b"no request\r\n\r\n")
+        answer = rest(taken)
+        assert replies(answer) == [405, 400]
+        assert error(answer[answer.rindex(b"HTTP/1.1 ") :])["kind"] == "request"
 
 
 def test_the_host_header_does_not_choose_the_path(judge: RewardJudge) -> None:

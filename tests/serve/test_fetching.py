@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,7 +15,8 @@ from tests.serve.running import part_body, picture, serving, values, words
 
 from omnireward.errors import RecipeError
 from omnireward.judges.reward import RewardJudge
-from omnireward.serve.asking import RequestError
+from omnireward.serve.asking import OverloadedError, RequestError
+from omnireward.serve.bodies import Held
 from omnireward.serve.fetching import Fetcher
 
 LOCAL = ("127.0.0.0/8",)
@@ -78,6 +80,8 @@ class Site(BaseHTTPRequestHandler):
                 self.send_header("Content-Encoding", "gzip")
             if path == "/short":
                 self.send_header("Content-Length", str(len(self.data) + 1))
+            if path == "/stated":
+                self.send_header("Content-Length", str(len(self.data)))
             self.end_headers()
             if path == "/slow":  # for ever, and never silent for long
                 for _ in range(100):
@@ -112,8 +116,12 @@ def _fetcher(*hosts: str, networks: tuple[str, ...] = LOCAL, most: int = 10_000,
     return one
 
 
-def _fetch(fetcher: Fetcher, url: str, seconds: float = FAR) -> bytes:
-    return fetcher(url, "where", time.monotonic() + seconds)
+def _free(_size: int) -> None:
+    """There is always room."""
+
+
+def _fetch(fetcher: Fetcher, url: str, seconds: float = FAR, hold: Callable[[int], None] = _free) -> bytes:
+    return fetcher(url, "where", time.monotonic() + seconds, hold)
 
 
 def _refusal(fetcher: Fetcher, url: str, seconds: float = FAR) -> RequestError:
@@ -210,6 +218,38 @@ def test_a_medium_that_is_too_large_and_a_time_that_is_over(site: tuple[str, typ
     assert _refusal(_fetcher(name, most=len(handler.data) - 1), f"http://{name}/tea").status == 413
     assert _fetch(_fetcher(name, most=len(handler.data)), f"http://{name}/tea") == handler.data
     assert "no time was left" in str(_refusal(_fetcher(name), f"http://{name}/tea", seconds=-1))
+
+
+def test_what_is_fetched_is_held_before_it_is_there(
+    site: tuple[str, type[Site]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once where its size is stated. Else piece by piece: no more than one is read that there is no room for."""
+    name, handler = site
+    size = len(handler.data)
+    monkeypatch.setattr("omnireward.serve.fetching._PIECE", size // 2)
+    held: list[int] = []
+    for path, pieces in (("stated", [size]), ("tea", [size // 2, size // 2, size % 2][: 2 + size % 2])):
+        held.clear()
+        assert _fetch(_fetcher(name), f"http://{name}/{path}", hold=held.append) == handler.data
+        assert held == pieces
+    room = Held(size // 2).share()
+    read: list[int] = []
+    monkeypatch.setattr(http.client.HTTPResponse, "read", _counted(http.client.HTTPResponse.read, read))
+    for path in ("stated", "tea"):
+        read.clear()
+        with pytest.raises(OverloadedError):
+            _fetch(_fetcher(name), f"http://{name}/{path}", hold=room.add)
+        assert sum(read) <= {"stated": 0, "tea": size}[path]
+        room.release()
+
+
+def _counted(read: Callable[..., bytes], sizes: list[int]) -> Callable[..., bytes]:
+    def counting(*args: Any) -> bytes:
+        data = read(*args)
+        sizes.append(len(data))
+        return data
+
+    return counting
 
 
 def test_a_host_that_does_not_speak_tls_is_not_spoken_to_without(site: tuple[str, type[Site]]) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import os
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.serve.running import Running, picture, serving, words
 
 from omnireward.judges.reward import RewardJudge
 from omnireward.serve.asking import OverloadedError, RequestError
+from omnireward.serve.bodies import Held
 from omnireward.serve.media import RequestMedia
 from omnireward.serve.uploads import Uploads
 from omnireward.types import Media
@@ -31,6 +34,10 @@ def uploads() -> Iterator[Uploads]:
 
 def _inline(uploads: Uploads, held: list[int] | None = None, most: int = 99) -> RequestMedia:
     return RequestMedia(uploads, (held if held is not None else []).append, None, most)
+
+
+def _free(_size: int) -> None:
+    """There is always room."""
 
 
 def _send(uploads: Uploads, *pieces: bytes) -> str:
@@ -109,7 +116,20 @@ def test_uploads_are_bounded_one_and_all_and_leave_nothing_when_refused(uploads:
         _send(uploads, b"1234567")
     _send(uploads, b"123456")
     assert sorted(path.stat().st_size for path in uploads._folder.iterdir()) == [6, 10]
-    assert uploads.read(first, "x") == b"1234567890"
+    assert uploads.read(first, "x", _free) == b"1234567890"
+
+
+def test_what_there_is_no_room_for_is_not_read(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room is one byte short for each, by hand. The upload is a hole of 2**40 bytes, which no memory takes."""
+    upload = _send(uploads, b"tea")
+    os.truncate(uploads._folder / upload, 2**40)
+    monkeypatch.setattr(binascii, "a2b_base64", lambda *_args, **_more: pytest.fail("decoded"))
+    urls = [(f"upload:{upload}", 2**40)]
+    urls += [(f"data:image/png;base64,{data}", size) for data, size in (("dGVh", 3), ("dGU=", 2), ("dA==", 1))]
+    for url, size in urls:
+        inline = RequestMedia(uploads, Held(size - 1).share().add, None, 9)
+        with pytest.raises(OverloadedError, match="as many bytes"):
+            inline.url("image", url, "x")
 
 
 def test_an_upload_expires_and_makes_room(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +137,59 @@ def test_an_upload_expires_and_makes_room(uploads: Uploads, monkeypatch: pytest.
     later = time.time() + 61
     monkeypatch.setattr("omnireward.serve.uploads.time.time", lambda: later)
     with pytest.raises(RequestError, match="expired") as caught:
-        uploads.read(first, "x")
+        uploads.read(first, "x", _free)
     assert caught.value.status == 410
     assert list(uploads._folder.iterdir()) == []
     _send(uploads, b"1234567890")
+
+
+def test_uploads_are_bounded_in_number_too(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of one byte, those on their way counted. What is refused or breaks off leaves its place."""
+    monkeypatch.setattr("omnireward.serve.uploads._MOST_KEPT", 3)
+    _send(uploads, b"1")
+
+    async def chunks(meanwhile: bytes = b"") -> AsyncIterator[bytes]:
+        if meanwhile:
+            await uploads.receive(chunks())
+            with pytest.raises(OverloadedError, match="3 uploads are kept"):
+                await uploads.receive(chunks())
+        yield b"x"
+
+    for _ in range(4):
+        with pytest.raises(RequestError, match="empty"):
+            _send(uploads)
+    asyncio.run(uploads.receive(chunks(b"y")))
+    with pytest.raises(OverloadedError, match="3 uploads are kept"):
+        _send(uploads, b"4")
+    assert len(list(uploads._folder.iterdir())) == 3
+
+
+def test_a_piece_of_an_upload_costs_the_same_however_many_are_kept(tmp_path: Path) -> None:
+    """Of 300, 150 have expired, in no order that the folder knows. Eleven times one is looked at that stays."""
+    for number in range(300):
+        path = tmp_path / f"0-{number:032d}"
+        path.write_bytes(b"1")
+        received = time.time() - 60 + 100 * (number * 7 % 300 - 149.5)
+        os.utime(path, (received, received))
+    one = Uploads(10, 1000, 60.0, tmp_path, 0)
+    looked: list[str] = []
+    one._kept = Watched(one._kept, looked)
+    _send(one, *[b"x"] * 10)
+    assert len(one._kept) == 151
+    assert len(looked) == 150 + 11
+
+
+class Watched(dict[str, Any]):
+    """Knows which of its values were looked at."""
+
+    def __init__(self, kept: dict[str, Any], looked: list[str]) -> None:
+        super().__init__(kept)
+        self._looked = looked
+
+    def values(self) -> Any:
+        for name, value in list(super().items()):
+            self._looked.append(name)
+            yield value
 
 
 def test_replicas_share_a_folder_each_counting_its_own_and_finding_it_again(tmp_path: Path) -> None:
@@ -128,12 +197,12 @@ def test_replicas_share_a_folder_each_counting_its_own_and_finding_it_again(tmp_
     one, two = (Uploads(10, 16, 60.0, tmp_path, number) for number in range(2))
     first = _send(one, b"1234567890")
     _send(two, b"1234567890")
-    assert two.read(first, "x") == b"1234567890"
+    assert two.read(first, "x", _free) == b"1234567890"
     (tmp_path / "0-cut.unfinished").touch()
     (tmp_path / "1-going-on.unfinished").touch()
     one.close()
     again = Uploads(10, 16, 60.0, tmp_path, 0)
-    assert again.read(first, "x") == b"1234567890"
+    assert again.read(first, "x", _free) == b"1234567890"
     assert [path.name for path in tmp_path.glob("*.unfinished")] == ["1-going-on.unfinished"]
     with pytest.raises(OverloadedError, match="no room"):
         _send(again, b"1234567")
@@ -145,7 +214,7 @@ def test_what_another_replica_should_have_removed_is_not_read(tmp_path: Path) ->
     long_ago = time.time() - 61
     os.utime(tmp_path / first, (long_ago, long_ago))
     with pytest.raises(RequestError, match="expired"):
-        two.read(first, "x")
+        two.read(first, "x", _free)
 
 
 def test_the_folder_of_uploads_is_private_and_goes(judge: RewardJudge) -> None:

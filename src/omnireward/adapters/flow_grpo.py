@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from omnireward.adapters.pictures import pictures
-from omnireward.adapters.source import number, rewarder, rewards_of
+from omnireward.adapters.source import check_on_problem, number, rewarder, rewards_of
 from omnireward.client import CallLimits
 from omnireward.errors import RecipeError
 from omnireward.serve.asking import Problem
@@ -38,7 +38,11 @@ def scorer(
         criterion: for rows whose metadata have none; empty is overall quality.
         on_problem: what becomes of a picture without a reward: a NoRewardError, or NaN.
         limits: of calls of a server.
+
+    Raises:
+        RecipeError: an argument is none of these.
     """
+    check_on_problem(on_problem, ("raise", "nan"))
     source = rewarder(where, limits)
 
     def score(

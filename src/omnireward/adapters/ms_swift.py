@@ -14,9 +14,9 @@ is an error, unless ``on_problem="none"`` says that 0 is meant: see `omnireward.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
-from omnireward.adapters.source import Rewarder, criteria_of, rewarder
+from omnireward.adapters.source import Rewarder, check_on_problem, criteria_of, rewarder
 from omnireward.adapters.trl import OnProblem, listed, scored
 from omnireward.client import CallLimits
 from omnireward.errors import RecipeError
@@ -24,6 +24,7 @@ from omnireward.errors import RecipeError
 
 def orm(where: str, criterion: str = "", on_problem: OnProblem = "raise", limits: CallLimits | None = None) -> type:
     """A class whose instances ms-swift calls; arguments as those of `omnireward.adapters.trl.reward_func`."""
+    check_on_problem(on_problem, get_args(OnProblem))
     source: Rewarder = rewarder(where, limits)
 
     class OmniRewardORM:

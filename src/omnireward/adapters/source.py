@@ -65,7 +65,11 @@ def rewarder(where: str, limits: CallLimits | None = None) -> Rewarder:
         RecipeError: it is neither.
         CheckpointError: the folder holds no reward model.
     """
-    return _opened(where, limits or CallLimits())
+    with _opening:  # or threads that ask for a model at once would each load it
+        return _opened(where, limits or CallLimits())
+
+
+_opening = threading.Lock()
 
 
 @lru_cache(maxsize=8)
@@ -100,6 +104,12 @@ def number(reward: Reward, place: str) -> float:
     if isinstance(reward, Problem):
         raise NoRewardError(f"{place} has no reward ({reward.kind}): {reward.message}")
     return reward
+
+
+def check_on_problem(given: str, known: Sequence[str]) -> None:
+    """Raises RecipeError where it is another word: what has no reward would silently become something else."""
+    if given not in known:
+        raise RecipeError(f"on_problem is {given!r}; known are {' and '.join(map(repr, known))}.")
 
 
 def criteria_of(value: object, count: int, default: str) -> list[str]:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from omnireward.adapters.chats import Chat, prompt_of, response_of
 from omnireward.adapters.pictures import pictures
-from omnireward.adapters.source import Rewarder, criteria_of, number, rewarder, rewards_of
+from omnireward.adapters.source import Rewarder, check_on_problem, criteria_of, number, rewarder, rewards_of
 from omnireward.client import CallLimits
 from omnireward.errors import MediaError, PromptError
 from omnireward.serve.asking import Problem, Reward
@@ -48,7 +48,11 @@ def reward_func(
             this is the only function, and takes for 0 else. A server that gives no answer raises CallError either way.
         name: what TRL's logs call it.
         limits: of calls of a server.
+
+    Raises:
+        RecipeError: an argument is none of these.
     """
+    check_on_problem(on_problem, get_args(OnProblem))
     source = rewarder(where, limits)
 
     def rewards(prompts: Sequence[Chat], completions: Sequence[Chat], **columns: Any) -> list[float | None]:

@@ -5,20 +5,21 @@
     +reward.custom_reward_function.reward_kwargs.where=http://127.0.0.1:8000
 
 Both give the same. verl asks for one response at a time; the waiting one in a few threads of each of its workers, the
-other one for all responses of a worker at once, so a server can compute them together.
+other one for all responses of a worker, of which `CallLimits.concurrency` (16) are under way at once, so a server can
+compute them together.
 
 verl hands over the response and the row's ``extra_info``, and no prompt. The prompt is ``extra_info["question"]``, or
 under another key that `prompt_key` names: a string, or messages. ``extra_info["criterion"]`` is the criterion.
 
-verl needs a number, so a response without a reward is an error.
+verl needs a number, so a response without a reward is an error. So is an argument of another name: a misspelt
+`criterion` would train on overall quality.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from omnireward.adapters.chats import prompt_of, response_of
 from omnireward.adapters.source import number, rewarder, rewards_of
@@ -27,8 +28,11 @@ from omnireward.errors import RecipeError
 from omnireward.serve.asking import Ask
 from omnireward.serve.scoring import Row
 
-_CLIENTS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncClient]] = WeakKeyDictionary()
-"""Of each loop, by address: connections are kept from call to call, and belong to their loop."""
+_OF_VERL = ("reward_router_address", "reward_model_tokenizer")
+"""What verl adds where it has a reward model of its own; not read."""
+
+_CLIENTS: dict[asyncio.AbstractEventLoop, dict[str, AsyncGenerator[AsyncClient, None]]] = {}
+"""Of each loop that is open, by address: connections are kept from call to call, and belong to their loop."""
 
 
 def compute_score(
@@ -40,7 +44,7 @@ def compute_score(
     where: str,
     criterion: str = "",
     prompt_key: str = "question",
-    **_others: object,
+    **others: object,
 ) -> float:
     """The reward of one response.
 
@@ -52,12 +56,14 @@ def compute_score(
         where: the URL of a server, or ``reward:FOLDER``.
         criterion: for rows that have none of their own.
         prompt_key: the prompt's key in `extra_info`.
+        others: what verl adds; not read.
 
     Raises:
-        RecipeError: `extra_info` has no prompt.
+        RecipeError: `extra_info` has no prompt, or an argument has a name that is not known.
         NoRewardError: there is no reward.
         CallError: the server gives no answer.
     """
+    _refuse(others)
     row = _row(data_source, solution_str, extra_info, criterion, prompt_key)
     return number(rewards_of([row], rewarder(where))[0], f"a response of {data_source!r}")
 
@@ -71,22 +77,47 @@ async def compute_score_async(
     where: str,
     criterion: str = "",
     prompt_key: str = "question",
-    **_others: object,
+    **others: object,
 ) -> float:
     """As `compute_score`, which says what the arguments are and what is raised, without waiting in a thread."""
+    _refuse(others)
     row = _row(data_source, solution_str, extra_info, criterion, prompt_key)
     if where.startswith(("http://", "https://")):
-        rewards = (await _client(where).ask([Ask(row.prompt, (row.response,), row.criterion)]))[0]
+        rewards = (await (await _client(where)).ask([Ask(row.prompt, (row.response,), row.criterion)]))[0]
     else:
         rewards = await asyncio.to_thread(rewards_of, [row], rewarder(where))
     return number(rewards[0], f"a response of {data_source!r}")
 
 
-def _client(where: str) -> AsyncClient:
-    clients = _CLIENTS.setdefault(asyncio.get_running_loop(), {})
+async def _client(where: str) -> AsyncClient:
+    loop = asyncio.get_running_loop()
+    if loop not in _CLIENTS:
+        for ended in [one for one in list(_CLIENTS) if one.is_closed()]:  # other threads have loops, too
+            _CLIENTS.pop(ended, None)
+    clients = _CLIENTS.setdefault(loop, {})
     if where not in clients:
-        clients[where] = AsyncClient(where)
-    return clients[where]
+        clients[where] = _kept(where)
+    return await anext(clients[where])
+
+
+async def _kept(where: str) -> AsyncGenerator[AsyncClient, None]:
+    """One client, again and again; nobody waits for it, so calls may ask for it at once.
+
+    `asyncio.run` ends the generators of its loop, and so the client, before it closes the loop.
+    """
+    async with AsyncClient(where) as client:
+        while True:
+            yield client
+
+
+def _refuse(others: Mapping[str, object]) -> None:
+    """Raises RecipeError."""
+    unknown = [name for name in others if name not in _OF_VERL]
+    if unknown:
+        raise RecipeError(
+            f"compute_score got {', '.join(map(repr, unknown))}; reward_kwargs may have where, criterion and "
+            "prompt_key. Mend the name, or leave it out."
+        )
 
 
 def _row(data_source: str, response: str, extra_info: Mapping[str, Any] | None, criterion: str, prompt_key: str) -> Row:

@@ -191,7 +191,10 @@ class _Connection(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers, body = _refusal(kind, message)
             head = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
-            for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            # The reply to a HEAD has no body. `scope` may still be an earlier request's, where this one was no HTTP.
+            bare = self.conn.our_state is h11.SEND_RESPONSE and self.scope["method"] == "HEAD"
+            said = (head, h11.EndOfMessage()) if bare else (head, h11.Data(data=body), h11.EndOfMessage())
+            for event in said:
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 

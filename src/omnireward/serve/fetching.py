@@ -9,12 +9,13 @@ are not used: nobody could say where those connect to.
 from __future__ import annotations
 
 import http.client
+import io
 import ipaddress
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -28,6 +29,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PORTS = {"http": 80, "https": 443}
 _MOST_REDIRECTS = 3
 _LATER = 503
+_PIECE = 1 << 18  # bytes
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _PRIVATE_TOO = (ipaddress.IPv6Network("64:ff9b:1::/48"), ipaddress.IPv6Network("fec0::/10"))  # public, says Python
 
@@ -64,21 +66,22 @@ class Fetcher:
             raise RecipeError(f"not a network: {error}. Write one such as 10.0.0.0/8.") from error
         return cls(frozenset(host.lower() for host in hosts), known, most_bytes, seconds) if hosts else None
 
-    def __call__(self, url: str, field: str, until: float) -> bytes:
+    def __call__(self, url: str, field: str, until: float, hold: Callable[[int], None]) -> bytes:
         """The bytes at a URL.
 
         Args:
             url: http or https.
             field: of the request, for messages.
             until: a time of `time.monotonic` after which nobody needs them.
+            hold: told of bytes before they are read, where their host says how many there are, or while they come.
 
         Raises:
-            RequestError: 422 where the URL is not fetched, 503 where it may work later.
+            RequestError: 422 where the URL is not fetched, 503 where it may work later; and what `hold` raises.
         """
         until = min(until, time.monotonic() + self.seconds)
         for _ in range(_MOST_REDIRECTS + 1):
             parsed, addresses = self._checked(url, field)
-            answer = self._asked(parsed, addresses[0], field, until)
+            answer = self._asked(parsed, addresses[0], field, until, hold)
             if isinstance(answer, bytes):
                 return answer
             url = urljoin(url, answer.to)
@@ -115,7 +118,9 @@ class Fetcher:
                 return False
         return True
 
-    def _asked(self, url: SplitResult, address: str, field: str, until: float) -> bytes | _Redirect:
+    def _asked(
+        self, url: SplitResult, address: str, field: str, until: float, hold: Callable[[int], None]
+    ) -> bytes | _Redirect:
         left = until - time.monotonic()
         if left <= 0:
             raise RequestError("no time was left to fetch it.", field=field, status=_LATER)
@@ -123,7 +128,7 @@ class Fetcher:
         watch = threading.Timer(left, connection.abandon)  # a socket's own timeout begins anew with each byte
         watch.start()
         try:
-            answer = self._answered(connection, url, field)
+            answer = self._answered(connection, url, field, hold)
         except (OSError, http.client.HTTPException) as error:
             kind = type(error).__name__
             raise RequestError(f"it could not be fetched ({kind}).", field=field, status=_LATER) from error
@@ -134,7 +139,9 @@ class Fetcher:
             raise RequestError("its host took too long.", field=field, status=_LATER)
         return answer
 
-    def _answered(self, connection: _Connection, url: SplitResult, field: str) -> bytes | _Redirect:
+    def _answered(
+        self, connection: _Connection, url: SplitResult, field: str, hold: Callable[[int], None]
+    ) -> bytes | _Redirect:
         headers = {"Accept-Encoding": "identity", "User-Agent": f"omnireward/{__version__}"}
         path = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
         connection.request("GET", path, headers=headers)
@@ -146,14 +153,25 @@ class Fetcher:
                 raise RequestError(f"its host answered {reply.status}.", field=field, status=_LATER if later else 422)
             if reply.getheader("Content-Encoding", "identity").lower() != "identity":
                 raise RequestError("its host sends it compressed, though it was asked not to.", field=field)
-            data = reply.read(self.most_bytes + 1)
-            if len(data) > self.most_bytes:
-                raise RequestError(f"it is larger than {self.most_bytes:,} bytes.", field=field, status=413)
-            if reply.length:  # it broke off
-                raise http.client.IncompleteRead(data)
+            data = self._read(reply, field, hold)
             if not data:
                 raise RequestError("there are no bytes.", field=field)
             return data
+
+    def _read(self, reply: http.client.HTTPResponse, field: str, hold: Callable[[int], None]) -> bytes:
+        too_large = RequestError(f"it is larger than {self.most_bytes:,} bytes.", field=field, status=413)
+        if reply.length:
+            if reply.length > self.most_bytes:
+                raise too_large
+            hold(reply.length)
+            return reply.read()  # all of it, or IncompleteRead
+        data = io.BytesIO()
+        while piece := reply.read(_PIECE):
+            hold(len(piece))
+            data.write(piece)
+            if data.tell() > self.most_bytes:
+                raise too_large
+        return data.getvalue()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Media that were sent ahead, in a private folder. Bounded in sum, each kept for a while.
+"""Media that were sent ahead, in a private folder. Bounded in sum and number, each kept for a while.
 
 The folder may be shared by the replicas of one machine: each counts, expires and, after a restart, finds again what it
 received itself, and reads what any of them received. An id names nothing but a file that one of them made there.
@@ -13,9 +13,10 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 
 from omnireward.serve.asking import OverloadedError, RequestError
@@ -23,6 +24,8 @@ from omnireward.serve.config import MIB, ServeConfig
 
 _ID = re.compile(r"\d{1,4}-[\w-]{32}", re.ASCII)
 _UNFINISHED = ".unfinished"
+_MOST_KEPT = 100_000  # files of a folder, whatever their size; each costs some hundred bytes of memory besides
+_AT_ONCE = 256  # files removed at once, which takes milliseconds, while the event loop may be waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +55,18 @@ class Uploads:
         self._own = folder is None
         self._folder = Path(tempfile.mkdtemp(prefix="omnireward-uploads-")) if folder is None else folder  # mode 0700
         self._number = number
-        self._kept: dict[str, Upload] = {}
         self._lock = threading.Lock()
+        found: list[Upload] = []
         for path in self._folder.glob(f"{number}-*"):  # of an earlier process
             if path.name.endswith(_UNFINISHED):
                 path.unlink(missing_ok=True)
             elif _ID.fullmatch(path.name):
-                found = path.stat()
-                self._kept[path.name] = Upload(path.name, found.st_size, found.st_mtime + seconds)
+                status = path.stat()
+                found.append(Upload(path.name, status.st_size, status.st_mtime + seconds))
+        self._kept = {
+            upload.id: upload for upload in sorted(found, key=lambda one: one.until)
+        }  # the next to expire first
+        self._coming = 0
         self._bytes = sum(upload.bytes for upload in self._kept.values())
 
     @classmethod
@@ -75,9 +82,11 @@ class Uploads:
             RequestError: empty, or larger than an upload may be.
             OverloadedError: no room is left until others expire.
         """
+        self._begin()
         name = f"{self._number}-{secrets.token_urlsafe(24)}"
         path, size = self._folder / f"{name}{_UNFINISHED}", 0
-        with ExitStack() as undoing:  # also where the client goes away
+        with ExitStack() as ending, ExitStack() as undoing:  # also where the client goes away
+            ending.callback(self._end)
             undoing.callback(lambda: self._release(size))
             undoing.callback(path.unlink, missing_ok=True)
             with path.open("xb") as file:
@@ -87,25 +96,27 @@ class Uploads:
                     file.write(chunk)
             if not size:
                 raise RequestError("the upload is empty; send the bytes of one medium as the body.")
-            upload = Upload(name, size, time.time() + self.seconds)
             with self._lock:
+                upload = Upload(name, size, time.time() + self.seconds)
                 path.rename(self._folder / name)
                 self._kept[name] = upload
             undoing.pop_all()
         return upload
 
-    def read(self, name: str, field: str) -> bytes:
-        """The bytes of an upload.
+    def read(self, name: str, field: str, hold: Callable[[int], None]) -> bytes:
+        """The bytes of an upload; `hold` is told how many they are before they are read.
 
         Raises:
-            RequestError: there is none of that id (410: or no longer).
+            RequestError: there is none of that id (410: or no longer); and what `hold` raises.
         """
         if not _ID.fullmatch(name):
             raise RequestError("not the id of an upload, which POST /v1/uploads gives.", field=field)
         self._expire()
         try:
             with open(self._folder / name, "rb", opener=_no_link) as file:  # Path.open takes no opener
-                if os.fstat(file.fileno()).st_mtime + self.seconds > time.time():  # another replica's may be old
+                status = os.fstat(file.fileno())
+                if status.st_mtime + self.seconds > time.time():  # another replica's may be old
+                    hold(status.st_size)
                     return file.read()
         except FileNotFoundError:
             pass
@@ -119,6 +130,17 @@ class Uploads:
                 self._kept.clear()
                 self._bytes = 0
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _begin(self) -> None:
+        self._expire()
+        with self._lock:
+            if len(self._kept) + self._coming >= _MOST_KEPT:
+                raise OverloadedError(f"{_MOST_KEPT:,} uploads are kept; try again when some have expired.")
+            self._coming += 1
+
+    def _end(self) -> None:
+        with self._lock:
+            self._coming -= 1
 
     def _reserve(self, added: int, size: int) -> None:
         self._expire()
@@ -136,7 +158,8 @@ class Uploads:
     def _expire(self) -> None:
         now = time.time()
         with self._lock:
-            old = [upload for upload in self._kept.values() if upload.until <= now]
+            first = islice(self._kept.values(), _AT_ONCE)  # they are in order: no more are looked at than are removed
+            old = list(takewhile(lambda upload: upload.until <= now, first))
             for upload in old:
                 del self._kept[upload.id]
                 self._bytes -= upload.bytes

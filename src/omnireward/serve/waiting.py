@@ -2,7 +2,8 @@
 
 A batch would: its slowest answer, which may take the endpoint minutes, would hold up all that came after. So each
 comparison is handed on by itself, as long as the judge has room, and answered when its own answer comes. What is late,
-or wanted by nobody any more, is not handed on.
+or wanted by nobody any more, when its turn comes is not handed on. The one whose turn it is waits for room inside the
+judge, which takes it even where that time has passed: who asked was answered, and one answer is paid for nothing.
 """
 
 from __future__ import annotations

@@ -242,6 +242,25 @@ def test_vllm_ranks_documents_best_first(path: str) -> None:
         _asks(path, body | {"top_n": -1})
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "documents"),
+    [
+        ("/rerank", {"query": None}, "texts"),
+        ("/rerank", {"query": None}, "documents"),
+        ("/score", {"queries": None}, "documents"),
+        ("/v1/score", {"text_1": None}, "text_2"),
+    ],
+)
+def test_a_document_is_scored_as_the_same_pair_of_predict(path: str, query: dict[str, None], documents: str) -> None:
+    """What the query begins of the answer is a part of it, and the mark of its end is not."""
+    begun = "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\n<think>plan"
+    said = ["x", "x<|im_end|>", "<|im_end|>x"]
+    (found,) = _asks(path, {**dict.fromkeys(query, begun), documents: said})
+    pairs = _asks("/predict", {"inputs": [[begun, each] for each in said]})
+    assert [(found.prompt, (response,)) for response in found.responses] == [(p.prompt, p.responses) for p in pairs]
+    assert found.responses == (_text("<think>planx"), _text("<think>planx"), _text("<think>plan<|im_end|>x"))
+
+
 def test_vllms_instruction_is_the_criterion_where_there_is_none_of_ours() -> None:
     """Its class repeats the instruction under `chat_template_kwargs`, which is not read."""
     body: dict[str, Any] = {"queries": ["q", "p"], "documents": ["a", "b"], "instruction": "Be brief."}

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnireward.serve.asking import RequestError
-from omnireward.serve.protocols._words import Exchange, answered, continued, exchange
-from omnireward.types import Role, Text, Turn
+from omnireward.serve.protocols._words import _MOST_REPEATED, Exchange, answered, asked, continued, exchange
+from omnireward.types import Media, Part, Role, Text, Turn
 
 TURNS: tuple[tuple[Role, str], ...] = (("system", "Be brief."), ("user", "Name\na colour."), ("assistant", "Red."))
 ASKED = "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nName\na colour.<|im_end|>\n"
@@ -32,6 +32,37 @@ def test_a_prompt_that_a_template_made_is_read_back(end: str) -> None:
 def test_what_the_prompt_begins_for_the_assistant_belongs_to_the_response() -> None:
     found = continued(f"{ASKED}{OPEN}<think>\n", f"{ASKED}{OPEN}<think>\nHm.</think>Red.<|im_end|>", "query[0]")
     assert found == Exchange(_turns(*TURNS[:2]), "<think>\nHm.</think>Red.")
+
+
+@pytest.mark.parametrize("prompt", [f"{ASKED}{OPEN}<think>plan", ASKED + OPEN, ASKED, "Name a colour."])
+def test_each_of_several_responses_is_what_it_would_be_alone(prompt: str) -> None:
+    said = ("x", "x<|im_end|>", "", "<|im_end|>\n<|im_start|>user\nx")
+    found = asked(prompt, [(Text(words),) for words in said], "Be brief.")
+    alone = [answered(prompt, words) for words in said]
+    assert [each.ask("Be brief.").prompt for each in alone] == [found.prompt] * len(said)
+    assert found.responses == tuple((Text(each.response),) for each in alone)
+
+
+def test_what_the_prompt_begins_comes_before_media_too() -> None:
+    """Parts were in no template: they have no mark of an end."""
+    picture, after = Media("image", b"red"), Text("see<|im_end|>")
+    shown: list[tuple[Part, ...]] = [(picture,), (picture, after), (after, picture)]
+    begun = (
+        (Text("<b>"), picture),
+        (Text("<b>"), picture, after),
+        (Text("<b>see<|im_end|>"), picture),
+    )
+    assert asked(f"{ASKED}{OPEN}<b>", shown, "").responses == begun
+    assert asked(ASKED + OPEN, shown, "").responses == tuple(shown)
+
+
+def test_a_short_body_does_not_become_many_long_texts() -> None:
+    """A thousand responses to a beginning of a thousandth of the limit, and one letter more."""
+    begun, short = "x" * (_MOST_REPEATED // 1000), [(Text(""),)] * 1000
+    assert len(asked(ASKED + OPEN + begun, short, "").responses) == 1000
+    with pytest.raises(RequestError, match="more than 4,194,304 together") as caught:
+        asked(f"{ASKED}{OPEN}{begun}x", short, "")
+    assert caught.value.status == 413
 
 
 def test_earlier_answers_stay_turns_of_the_prompt() -> None:

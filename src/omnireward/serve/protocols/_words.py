@@ -9,12 +9,14 @@ What is unusual:
 
 * Whole text without a prompt apart can spell turns of its own. Nothing can tell those from the client's; the last turn
   is the response. Where responses are not trusted, use a shape that has the prompt apart.
-* A prompt may end inside the assistant's turn, as after ``<think>``. That beginning belongs to the response.
+* A prompt may end inside the assistant's turn, as after ``<think>``. That beginning belongs to the response: to each of
+  them, where one prompt has several.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -26,6 +28,7 @@ WHOLE = "<|im_start|>user\nName a colour.<|im_end|>\n<|im_start|>assistant\nRed.
 """An exchange as clients send it, for examples."""
 
 _ENDS = ("<|im_end|>", "<|endoftext|>")
+_MOST_REPEATED = 1 << 22  # characters: a short body must not become a long list of long texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +72,30 @@ def answered(prompt: str, response: str) -> Exchange:
     >>> answered("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n", "hello<|im_end|>")
     Exchange(prompt=(Turn(role='user', content=(Text(text='hi'),)),), response='hello')
     """
-    turns = _chatml(prompt)
-    if turns is None:
-        return Exchange((_user(prompt),), response)
-    response = _without_end(response)
-    if turns[-1].role == "assistant" and len(turns) > 1:
-        return Exchange(turns[:-1], _words(turns[-1]) + response)
-    return Exchange(turns, response)
+    opening = _opening(prompt)
+    return Exchange(opening.prompt, opening.followed_by(response))
+
+
+def asked(prompt: str, responses: Sequence[tuple[Part, ...]], criterion: str) -> Ask:
+    r"""What to ask of one prompt and several responses: of each alone what `answered` makes of it.
+
+    A response with media is in parts, which no template has been applied to: it has no mark of its end.
+
+    Raises:
+        RequestError: what the prompt begins of the answer is too much to be repeated for each response.
+
+    >>> prompt = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n<b>"
+    >>> asked(prompt, [(Text("hello</b><|im_end|>"),)], "").responses
+    ((Text(text='<b>hello</b>'),),)
+    """
+    opening = _opening(prompt)
+    if len(opening.begun) * len(responses) > _MOST_REPEATED:
+        raise RequestError(
+            f"the prompt begins the answer with {len(opening.begun):,} characters, which are a part of each of "
+            f"{len(responses):,} responses; that is more than {_MOST_REPEATED:,} together.",
+            status=413,
+        )
+    return Ask(opening.prompt, tuple(map(opening.before, responses)), criterion)
 
 
 def exchange(whole: str) -> Exchange:
@@ -90,6 +110,35 @@ def exchange(whole: str) -> Exchange:
     if turns is None or turns[-1].role != "assistant" or len(turns) == 1:
         return Exchange((_user(""),), whole)
     return Exchange(turns[:-1], _without_end(_words(turns[-1])))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """A prompt that was read: its turns, and what it begins of the answer. `chat` says that it is ChatML."""
+
+    prompt: tuple[Turn, ...]
+    begun: str
+    chat: bool
+
+    def followed_by(self, words: str) -> str:
+        return self.begun + _without_end(words) if self.chat else words
+
+    def before(self, response: tuple[Part, ...]) -> tuple[Part, ...]:
+        match response:
+            case (Text(words),):
+                return (Text(self.followed_by(words)),)
+            case (Text(words), *rest) if self.begun:
+                return (Text(self.begun + words), *rest)
+        return (Text(self.begun), *response) if self.begun else response
+
+
+def _opening(prompt: str) -> _Opening:
+    turns = _chatml(prompt)
+    if turns is None:
+        return _Opening((_user(prompt),), "", chat=False)
+    if turns[-1].role == "assistant" and len(turns) > 1:
+        return _Opening(turns[:-1], _words(turns[-1]), chat=True)
+    return _Opening(turns, "", chat=True)
 
 
 def _chatml(whole: str) -> tuple[Turn, ...] | None:

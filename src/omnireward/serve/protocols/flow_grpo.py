@@ -17,7 +17,7 @@ from omnireward.serve.asking import Ask, Inline, Problem, Reward, Route, Served,
 from omnireward.serve.protocols import _fields as fields
 from omnireward.serve.protocols._numbers import flat
 from omnireward.serve.protocols._parts import PICTURE
-from omnireward.serve.protocols._words import answered
+from omnireward.serve.protocols._words import asked
 
 
 def _read(body: Mapping[str, Any], inline: Inline) -> list[Ask]:
@@ -26,7 +26,7 @@ def _read(body: Mapping[str, Any], inline: Inline) -> list[Ask]:
     fields.as_many(prompts, len(pictures), "prompts")
     criteria = fields.criteria(body, len(pictures))
     return [
-        Ask(answered(prompt, "").prompt, ((inline.base64("image", picture, f"images[{index}]"),),), criterion)
+        asked(prompt, [(inline.base64("image", picture, f"images[{index}]"),)], criterion)
         for index, (picture, prompt, criterion) in enumerate(zip(pictures, prompts, criteria, strict=True))
     ]
 

@@ -13,7 +13,7 @@ from typing import Any
 from omnireward.serve.asking import Ask, Inline, RequestError, Reward, Route, Served, Shape
 from omnireward.serve.protocols import _fields as fields
 from omnireward.serve.protocols._numbers import numbers, sigmoid
-from omnireward.serve.protocols._words import Exchange, answered, exchange
+from omnireward.serve.protocols._words import Exchange, answered, asked, exchange
 from omnireward.types import Text
 
 
@@ -54,7 +54,7 @@ def _read_rerank(body: Mapping[str, Any], _inline: Inline) -> list[Ask]:
     query = fields.text(fields.required(body, "query"), "query")
     texts = fields.texts(fields.required(body, "texts"), "texts")
     criterion = fields.criteria(body, 1)[0]
-    return [Ask(answered(query, "").prompt, tuple((Text(each),) for each in texts), criterion)]
+    return [asked(query, [(Text(each),) for each in texts], criterion)]
 
 
 def _write_rerank(body: Mapping[str, Any], rewards: Sequence[Sequence[Reward]], _served: Served) -> list[Any]:

@@ -3,8 +3,9 @@
 Rewards are raw unless ``use_activation`` is true, and the reply's key ``raw`` says which: vLLM's own default is a
 sigmoid for some checkpoints and none for others. ``activation``, the older name that verl still sends, is read too.
 
-In ``/score`` and ``/rerank`` the query is the prompt and the documents are responses. Several documents to one query
-share its computation. Their ``instruction`` is the criterion, where there is no key ``criterion``.
+In ``/score`` and ``/rerank`` the query is the prompt and the documents are responses, or the rest of what the prompt
+begins. Several documents to one query share its computation. Their ``instruction`` is the criterion, where there is no
+key ``criterion``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from omnireward.serve.asking import Ask, Inline, RequestError, Reward, Route, Se
 from omnireward.serve.protocols import _fields as fields
 from omnireward.serve.protocols import _inputs as inputs
 from omnireward.serve.protocols._parts import content
-from omnireward.serve.protocols._words import WHOLE, answered
+from omnireward.serve.protocols._words import WHOLE, asked
 from omnireward.types import Part, Text, Turn
 
 _QUERIES = ("queries", "text_1", "data_1")
@@ -28,14 +29,14 @@ def _read_score(body: Mapping[str, Any], inline: Inline) -> list[Ask]:
     queries = _operands(body, _QUERIES, inline)
     documents = _operands(body, _DOCUMENTS, inline)
     if len(queries) == 1:
-        return [Ask(_prompt(queries[0]), tuple(documents), _criteria(body, 1)[0])]
+        return [_ask(queries[0], documents, _criteria(body, 1)[0])]
     if len(queries) != len(documents):
         raise RequestError(
             f"{len(queries)} queries and {len(documents)} documents; there must be one query, or as many as documents."
         )
     criteria = _criteria(body, len(queries))
     return [
-        Ask(_prompt(query), (document,), criterion)
+        _ask(query, [document], criterion)
         for query, document, criterion in zip(queries, documents, criteria, strict=True)
     ]
 
@@ -44,7 +45,7 @@ def _read_rerank(body: Mapping[str, Any], inline: Inline) -> list[Ask]:
     query = _operand(fields.required(body, "query"), inline, "query")
     documents = _operands(body, _RANKED, inline)
     _best(body, len(documents))
-    return [Ask(_prompt(query), tuple(documents), _criteria(body, 1)[0])]
+    return [_ask(query, documents, _criteria(body, 1)[0])]
 
 
 def _criteria(body: Mapping[str, Any], count: int) -> list[str]:
@@ -64,10 +65,10 @@ def _best(body: Mapping[str, Any], count: int) -> int:
     return min(wanted, count) or count
 
 
-def _prompt(query: tuple[Part, ...]) -> tuple[Turn, ...]:
+def _ask(query: tuple[Part, ...], documents: Sequence[tuple[Part, ...]], criterion: str) -> Ask:
     if len(query) == 1 and isinstance(query[0], Text):
-        return answered(query[0].text, "").prompt
-    return (Turn("user", query),)
+        return asked(query[0].text, documents, criterion)
+    return Ask((Turn("user", query),), tuple(documents), criterion)
 
 
 def _operands(body: Mapping[str, Any], keys: Sequence[str], inline: Inline) -> list[tuple[Part, ...]]:
