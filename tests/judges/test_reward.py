@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from omnireward.encoded import Encoded
-from omnireward.errors import RecipeError
+from omnireward.errors import RecipeError, UnknownNameError
 from omnireward.judges import ForesightedJudge, Judge, open_judge, reward
 from omnireward.media import encode
 from omnireward.types import Comparison, Media, Side, Text, Turn
@@ -109,3 +109,8 @@ def test_a_folder_below_home_is_found_behind_the_colon(monkeypatch: pytest.Monke
     assert open_judge("reward:~/run").fingerprint == open_judge(f"reward:{tmp_path}/run").fingerprint
     with pytest.raises(RecipeError, match="cannot tell which folder"):
         open_judge("reward:~no-one/run")
+
+
+def test_a_folder_without_its_kind_is_told_how_it_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match=f"reward:{tmp_path}"):
+        open_judge(str(tmp_path))

@@ -210,7 +210,12 @@ def judge_kind(name: str) -> JudgeKind:
     Raises:
         UnknownNameError: there is no judge of that kind.
     """
-    kind = plugins.load("judges", name.partition(":")[0])
+    try:
+        kind = plugins.load("judges", name.partition(":")[0])
+    except UnknownNameError as error:
+        if Path(name).is_dir():
+            raise UnknownNameError(f"{name} is a folder. A judge begins with its kind: reward:{name}") from error
+        raise
     if not isinstance(kind, JudgeKind):
         raise UnknownNameError(f"JUDGE of {name!r} is a {type(kind).__name__}; a judge plug-in defines a JudgeKind.")
     return kind
