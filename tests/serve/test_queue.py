@@ -130,6 +130,17 @@ def test_when_a_batch_fails_each_is_tried_alone_and_no_words_of_it_are_logged(
     assert line.submit([7], _soon()).result(WAIT) == [14]  # the thread lives on
 
 
+def test_too_few_results_are_nobodys_and_the_line_goes_on(
+    worker: Doubler, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "work", lambda ready: [2 * one for one in ready][1:])
+        results = line.submit([4, 5], _soon()).result(WAIT)
+    assert all(isinstance(one, Problem) and one.kind == "failed" for one in results)
+    assert line.submit([6], _soon()).result(WAIT) == [12]
+    assert line.alive
+
+
 def test_what_is_late_is_dropped_not_computed(worker: Doubler, line: Line) -> None:
     first = _held(worker, line)
     late, other = line.submit([21, 22], _soon(0.05)), line.submit([23], _soon())

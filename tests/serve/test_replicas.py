@@ -26,7 +26,7 @@ from omnireward.client import CallLimits, Client
 from omnireward.judges import reward
 from omnireward.serve.asking import Ask
 from omnireward.serve.config import ServeConfig
-from omnireward.serve.replica import Orders, Up
+from omnireward.serve.replica import Orders, Up, _Life
 from omnireward.serve.replicas import Replicas
 from omnireward.types import Text, Turn
 
@@ -268,3 +268,44 @@ def test_a_process_that_cannot_be_started_is_an_end_as_any_other(
         replicas = Replicas(config, (), shared, tmp_path, lambda _: None)
         monkeypatch.setattr("subprocess.Popen", refuse)
         assert "no more processes" in replicas._one_life(0)
+
+
+class Left:
+    """What `_Life` is told of: a server that is ended, and a service that computes nothing any more."""
+
+    def __init__(self, draining: bool = False) -> None:
+        self.ended, self.alive, self.draining = 0, False, draining
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+class Exited(BaseException):
+    """In place of the end of this process."""
+
+
+@pytest.fixture
+def life(monkeypatch: pytest.MonkeyPatch) -> _Life:
+    def leave(code: int) -> None:
+        raise Exited(code)
+
+    monkeypatch.setattr("omnireward.serve.replica.GRACE", 0.0)
+    monkeypatch.setattr("os._exit", leave)
+    return _Life(ServeConfig(judge="longer", notice=0.0, drain=0.0))
+
+
+def test_one_whose_server_hangs_ends_all_the_same_when_its_stdin_has(
+    life: _Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = Left()
+    life.server = left  # type: ignore[assignment]
+    monkeypatch.setattr("os.read", lambda _descriptor, _size: b"")
+    with pytest.raises(Exited, match="1"):
+        life.watch_stdin()
+    assert left.ended == 1
+
+
+def test_one_that_computes_nothing_any_more_ends_unless_it_is_ending(life: _Life) -> None:
+    with pytest.raises(Exited, match="1"):
+        life.watch_service(Left())  # type: ignore[arg-type]
+    life.watch_service(Left(draining=True))  # type: ignore[arg-type]

@@ -28,9 +28,6 @@ from omnireward.errors import RecipeError
 from omnireward.serve.asking import Ask
 from omnireward.serve.scoring import Row
 
-_OF_VERL = ("reward_router_address", "reward_model_tokenizer")
-"""What verl adds where it has a reward model of its own; not read."""
-
 _CLIENTS: dict[asyncio.AbstractEventLoop, dict[str, AsyncGenerator[AsyncClient, None]]] = {}
 """Of each loop that is open, by address: connections are kept from call to call, and belong to their loop."""
 
@@ -44,7 +41,8 @@ def compute_score(
     where: str,
     criterion: str = "",
     prompt_key: str = "question",
-    **others: object,
+    reward_router_address: object = None,  # noqa: ARG001
+    reward_model_tokenizer: object = None,  # noqa: ARG001
 ) -> float:
     """The reward of one response.
 
@@ -56,14 +54,14 @@ def compute_score(
         where: the URL of a server, or ``reward:FOLDER``.
         criterion: for rows that have none of their own.
         prompt_key: the prompt's key in `extra_info`.
-        others: what verl adds; not read.
+        reward_router_address: not read; verl adds it where it has a reward model of its own.
+        reward_model_tokenizer: as `reward_router_address`.
 
     Raises:
-        RecipeError: `extra_info` has no prompt, or an argument has a name that is not known.
+        RecipeError: `extra_info` has no prompt.
         NoRewardError: there is no reward.
         CallError: the server gives no answer.
     """
-    _refuse(others)
     row = _row(data_source, solution_str, extra_info, criterion, prompt_key)
     return number(rewards_of([row], rewarder(where))[0], f"a response of {data_source!r}")
 
@@ -77,10 +75,10 @@ async def compute_score_async(
     where: str,
     criterion: str = "",
     prompt_key: str = "question",
-    **others: object,
+    reward_router_address: object = None,  # noqa: ARG001
+    reward_model_tokenizer: object = None,  # noqa: ARG001
 ) -> float:
     """As `compute_score`, which says what the arguments are and what is raised, without waiting in a thread."""
-    _refuse(others)
     row = _row(data_source, solution_str, extra_info, criterion, prompt_key)
     if where.startswith(("http://", "https://")):
         rewards = (await (await _client(where)).ask([Ask(row.prompt, (row.response,), row.criterion)]))[0]
@@ -108,16 +106,6 @@ async def _kept(where: str) -> AsyncGenerator[AsyncClient, None]:
     async with AsyncClient(where) as client:
         while True:
             yield client
-
-
-def _refuse(others: Mapping[str, object]) -> None:
-    """Raises RecipeError."""
-    unknown = [name for name in others if name not in _OF_VERL]
-    if unknown:
-        raise RecipeError(
-            f"compute_score got {', '.join(map(repr, unknown))}; reward_kwargs may have where, criterion and "
-            "prompt_key. Mend the name, or leave it out."
-        )
 
 
 def _row(data_source: str, response: str, extra_info: Mapping[str, Any] | None, criterion: str, prompt_key: str) -> Row:

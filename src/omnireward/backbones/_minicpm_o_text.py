@@ -120,9 +120,12 @@ def _tokenizer(given: Mapping[str, Any], added_tokens: object) -> Tokenizer:
     unused = dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
     # Dropout would draw lots, and a word for unknown bytes that is itself unknown fails at the first of them.
     model = given["model"] | {"dropout": None, "unk_token": None}
+    written = json.dumps(used | unused | {"model": model, "added_tokens": added_tokens})
     try:
-        return Tokenizer.from_str(json.dumps(used | unused | {"model": model, "added_tokens": added_tokens}))
-    except Exception as error:  # for any fault the library raises Exception itself, of no narrower type
+        return Tokenizer.from_str(written)
+    except Exception as error:
+        if type(error) is not Exception:  # what the library raises for any fault of the file; others are bugs
+            raise
         raise CheckpointError(f"tokenizer.json cannot be used: {error}") from error
 
 
