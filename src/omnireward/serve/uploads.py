@@ -63,9 +63,8 @@ class Uploads:
             elif _ID.fullmatch(path.name):
                 status = path.stat()
                 found.append(Upload(path.name, status.st_size, status.st_mtime + seconds))
-        self._kept = {
-            upload.id: upload for upload in sorted(found, key=lambda one: one.until)
-        }  # the next to expire first
+        found.sort(key=lambda one: one.until)  # the next to expire comes first, always
+        self._kept = {upload.id: upload for upload in found}
         self._coming = 0
         self._bytes = sum(upload.bytes for upload in self._kept.values())
 
