@@ -20,9 +20,11 @@ from perf._peers_setting import LANGUAGE, Pair, read
 from safetensors.torch import load_file
 
 from omnireward.backbones import Row
+from omnireward.backbones._chat_tokenizer import ChatTokenizer
 from omnireward.backbones._minicpm_o_config import AudioConfig, MiniCPMOConfig, VisionConfig
-from omnireward.backbones._minicpm_o_text import ChatTokenizer
-from omnireward.backbones._minicpm_o_tiny import tiny_preprocessing, train_tokenizer
+from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS
+from omnireward.backbones._minicpm_o_tiny import tiny_preprocessing
+from omnireward.backbones._tiny_tokenizer import train_tokenizer
 from omnireward.backbones.minicpm_o import MiniCPMO
 from omnireward.encoded import Encoded
 from omnireward.media import decode
@@ -73,7 +75,7 @@ def new_model(classifier: Path) -> IdsModel:
         drop_vision_last_layer=False,
     )
     preprocessing = tiny_preprocessing()
-    tokenizer = ChatTokenizer(train_tokenizer(["word"]))
+    tokenizer = ChatTokenizer(train_tokenizer(["word"], SPECIAL_TOKENS), SPECIAL_TOKENS)
     backbone = MiniCPMO(config, tokenizer, preprocessing, partial(decode, options=preprocessing.decoding()))
     model = IdsModel(backbone, "minicpm_o", "natural")
     weights = load_file(classifier / "model.safetensors")

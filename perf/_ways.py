@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from omnireward.backbones import Row, pad
+from omnireward.backbones._chat_tokenizer import ChatTokenizer
 from omnireward.backbones._minicpm_o_config import (
     AudioConfig,
     LanguageConfig,
@@ -26,8 +27,9 @@ from omnireward.backbones._minicpm_o_config import (
     SliceConfig,
     VisionConfig,
 )
-from omnireward.backbones._minicpm_o_text import ChatTokenizer
-from omnireward.backbones._minicpm_o_tiny import tiny_preprocessing, train_tokenizer
+from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS
+from omnireward.backbones._minicpm_o_tiny import tiny_preprocessing
+from omnireward.backbones._tiny_tokenizer import train_tokenizer
 from omnireward.backbones.minicpm_o import MiniCPMO
 from omnireward.encoded import Encoded
 from omnireward.media import decode
@@ -64,7 +66,7 @@ def new_model(config: MiniCPMOConfig, device: str = "cpu", dtype: torch.dtype = 
     Media are decoded in this process.
     """
     preprocessing = tiny_preprocessing()
-    tokenizer = ChatTokenizer(train_tokenizer(WORDS * 20))
+    tokenizer = ChatTokenizer(train_tokenizer(WORDS * 20, SPECIAL_TOKENS), SPECIAL_TOKENS)
     torch.manual_seed(0)
     # Not `.to(dtype)` afterwards: that would round the frequencies of the rotary embedding too.
     torch.set_default_dtype(dtype)

@@ -22,7 +22,8 @@ import torch
 from PIL import Image
 
 from omnireward import report
-from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS, ChatTokenizer
+from omnireward.backbones._chat_tokenizer import ChatTokenizer
+from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS
 from omnireward.errors import BadRowError
 from omnireward.evaluate import EvaluateConfig, evaluate
 from omnireward.judges import reward
@@ -316,7 +317,7 @@ def test_without_skipping_the_first_bad_row_stops_before_anything_is_written(ben
 def test_spelled_special_tokens_change_nothing_in_the_structure(bench: Path, checkpoint: Path) -> None:
     """Each special id occurs as often, and in the same order, as when the text is replaced by harmless words."""
     model = RewardModel.load(checkpoint)
-    tokenizer = ChatTokenizer((checkpoint / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer = ChatTokenizer((checkpoint / "tokenizer.json").read_text(encoding="utf-8"), SPECIAL_TOKENS)
     special = {tokenizer.special(token) for token in SPECIAL_TOKENS}
     samples = list(read_place("benchmarks", str(bench), BadRows(skip=True)))
     spelled = [sample.comparison for sample in samples if "/spelled " in sample.id]

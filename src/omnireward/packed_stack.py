@@ -4,6 +4,10 @@ transformers' own attention has no word for a shared prefix: with positions that
 of a packed batch for one row, without a warning. So the layers' own modules are called here in their own order, and
 attention is computed over the plan's tiles. Only the rows' last tokens are read, so in the last layer only they are
 queries, and only they go through its MLP.
+
+Known are pre-norm layers with projections `q_proj`, `k_proj`, `v_proj`, `o_proj`, with or without norms of queries and
+keys, and with an MLP or a mixture of experts. While the decoder's `gradient_checkpointing` is on and it is training,
+what a layer computes is not kept but computed again in the backward pass.
 """
 
 from __future__ import annotations
@@ -14,12 +18,19 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from omnireward.packing import Plan
 from omnireward.tiling import Tile
 
 
-def last_states(decoder: nn.Module, embeds: Tensor, rotary: tuple[Tensor, Tensor], plan: Plan) -> Tensor:
+def last_states(
+    decoder: nn.Module,
+    embeds: Tensor,
+    rotary: tuple[Tensor, Tensor],
+    plan: Plan,
+    deep: Sequence[tuple[Tensor, Tensor]] = (),
+) -> Tensor:
     """States of the rows' last tokens after the final norm: (rows, hidden).
 
     Args:
@@ -28,13 +39,19 @@ def last_states(decoder: nn.Module, embeds: Tensor, rotary: tuple[Tensor, Tensor
         rotary: cosines and sines of the tokens' positions, each (T, head size). Positions are those that a token has in
             its whole row: where they have several axes, take them from whole rows too.
         plan: on any device.
+        deep: for each of the first layers, what is added to the states behind it: places, (n,) int64, and (n, hidden).
     """
     plan = plan.to(embeds.device)
     stack = cast(Any, decoder)
     cos, sin = (each.to(embeds.device).unsqueeze(1) for each in rotary)
     states = embeds
-    for layer in stack.layers[:-1]:
-        states = _layer(layer, states, states, (cos, sin), (cos, sin), (plan.tiles, plan.order))
+    again = bool(getattr(decoder, "gradient_checkpointing", False)) and decoder.training and torch.is_grad_enabled()
+    for number, layer in enumerate(stack.layers[:-1]):
+        given = (layer, states, states, (cos, sin), (cos, sin), (plan.tiles, plan.order))
+        states = cast(Tensor, checkpoint(_layer, *given, use_reentrant=False)) if again else _layer(*given)
+        if number < len(deep):
+            places, added = deep[number]
+            states = states.index_add(0, places.to(states.device), added.to(states))
     turned = cos[plan.last], sin[plan.last]
     ends = _layer(stack.layers[-1], states, states[plan.last], (cos, sin), turned, (plan.last_tiles, plan.last_order))
     return cast(Tensor, stack.norm(ends))
@@ -53,12 +70,18 @@ def _layer(
     normed = layer.input_layernorm(states)
     questions = normed if asking is states else layer.input_layernorm(asking)
     heads = (-1, attention.head_dim)
-    keys = _turn(attention.k_proj(normed).unflatten(-1, heads), *all_turned)
+    norm_keys, norm_queries = getattr(attention, "k_norm", _as_is), getattr(attention, "q_norm", _as_is)
+    keys = _turn(norm_keys(attention.k_proj(normed).unflatten(-1, heads)), *all_turned)
     values = attention.v_proj(normed).unflatten(-1, heads)
-    queries = _turn(attention.q_proj(questions).unflatten(-1, heads), *turned)
+    queries = _turn(norm_queries(attention.q_proj(questions).unflatten(-1, heads)), *turned)
     seen = _attend(queries, keys, values, attention.scaling, *where)
     states = asking + attention.o_proj(seen.flatten(-2))
-    return cast(Tensor, states + layer.mlp(layer.post_attention_layernorm(states)))
+    # A mixture of experts insists on rows and columns.
+    return states + cast(Tensor, layer.mlp(layer.post_attention_layernorm(states).unsqueeze(0))).squeeze(0)
+
+
+def _as_is(vectors: Tensor) -> Tensor:
+    return vectors
 
 
 def _turn(vectors: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

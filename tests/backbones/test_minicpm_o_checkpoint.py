@@ -149,7 +149,7 @@ def test_a_failed_save_leaves_the_old_checkpoint(
     def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("omnireward.backbones._minicpm_o_weights.save_torch_state_dict", full)
+    monkeypatch.setattr("omnireward.backbones._weights.save_torch_state_dict", full)
     with pytest.raises(OSError, match="no space"):
         tiny(["other words"], 1).save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from omnireward.backbones._chat_tokenizer import ChatTokenizer
 from omnireward.backbones._minicpm_o_config import MiniCPMOConfig, Preprocessing
-from omnireward.backbones._minicpm_o_text import ChatTokenizer
-from omnireward.backbones._minicpm_o_tiny import train_tokenizer
+from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS
+from omnireward.backbones._tiny_tokenizer import train_tokenizer
 from omnireward.backbones.minicpm_o import MiniCPMO
 from omnireward.errors import CheckpointError
 
@@ -112,7 +113,7 @@ def _published_shapes() -> dict[str, tuple[int, ...]]:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> ChatTokenizer:
-    return ChatTokenizer(train_tokenizer(["a few words"]))
+    return ChatTokenizer(train_tokenizer(["a few words"], SPECIAL_TOKENS), SPECIAL_TOKENS)
 
 
 def test_the_full_size_model_has_the_published_names_and_shapes(tokenizer: ChatTokenizer) -> None:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from omnireward.backbones import Prepared, Row
 from omnireward.backbones._minicpm_o_slicing import cut, strip
-from omnireward.backbones._minicpm_o_text import picture_pattern
-from omnireward.backbones._minicpm_o_tiny import train_tokenizer
+from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS, picture_pattern
 from omnireward.backbones._minicpm_o_vision import normalise
+from omnireward.backbones._tiny_tokenizer import train_tokenizer
 from omnireward.backbones.minicpm_o import MiniCPMO, load
 
 TOLERANCE = 1e-5  # max abs; the golden folder's README promises about this much
@@ -41,7 +41,7 @@ def model(golden: Path, recorded: dict[str, Any], tmp_path: Path) -> MiniCPMO:
     flat = {key: value for key, value in config.items() if key not in ("text", "vision", "audio")} | config["text"]
     flat |= {"model_type": "minicpmo", "vision_config": config["vision"], "audio_config": config["audio"]}
     (tmp_path / "config.json").write_text(json.dumps(flat))
-    (tmp_path / "tokenizer.json").write_text(train_tokenizer(["a few words"], vocabulary=600))
+    (tmp_path / "tokenizer.json").write_text(train_tokenizer(["a few words"], SPECIAL_TOKENS, vocabulary=600))
     (tmp_path / "model.safetensors").symlink_to(golden / "minicpm_o_tiny_weights.safetensors")
     return load(tmp_path).eval()
 

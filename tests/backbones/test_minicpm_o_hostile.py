@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+from omnireward.backbones._chat_tokenizer import ChatTokenizer
 from omnireward.backbones._minicpm_o_config import (
     AudioConfig,
     LanguageConfig,
@@ -21,8 +22,9 @@ from omnireward.backbones._minicpm_o_config import (
     VisionConfig,
 )
 from omnireward.backbones._minicpm_o_json import CHOICES, LARGEST
-from omnireward.backbones._minicpm_o_text import ChatTokenizer
-from omnireward.backbones._minicpm_o_tiny import tiny_config, tiny_preprocessing, train_tokenizer
+from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS
+from omnireward.backbones._minicpm_o_tiny import tiny_config, tiny_preprocessing
+from omnireward.backbones._tiny_tokenizer import train_tokenizer
 from omnireward.backbones.minicpm_o import MiniCPMO, load
 from omnireward.checkpoint_json import read_json
 from omnireward.errors import CheckpointError
@@ -165,23 +167,23 @@ def test_weights_that_are_whole_numbers_are_refused(backbone: MiniCPMO, tmp_path
 )
 def test_a_broken_tokenizer_is_refused(change: dict[str, Any]) -> None:
     """Each of these either raises an error of no narrower type than Exception in the library, or ends the process."""
-    content = json.loads(train_tokenizer(["some words"]))
+    content = json.loads(train_tokenizer(["some words"], SPECIAL_TOKENS))
     with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
-        ChatTokenizer(json.dumps(content | change))
+        ChatTokenizer(json.dumps(content | change), SPECIAL_TOKENS)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "7", "null", '{"model": null}', '{"model": []}', "\ud800"])
 def test_what_is_no_tokenizer_is_refused(content: str) -> None:
     with pytest.raises(CheckpointError, match=r"tokenizer\.json"):
-        ChatTokenizer(content)
+        ChatTokenizer(content, SPECIAL_TOKENS)
 
 
 def test_a_tokenizer_that_draws_lots_is_read_without() -> None:
     """With all merges dropped at random, the same text would get other ids, and so another reward, each time."""
-    content = json.loads(train_tokenizer(["some words"] * 20))
-    expected = ChatTokenizer(json.dumps(content)).text("some words")
+    content = json.loads(train_tokenizer(["some words"] * 20, SPECIAL_TOKENS))
+    expected = ChatTokenizer(json.dumps(content), SPECIAL_TOKENS).text("some words")
     content["model"]["dropout"] = 1.0
-    assert ChatTokenizer(json.dumps(content)).text("some words") == expected
+    assert ChatTokenizer(json.dumps(content), SPECIAL_TOKENS).text("some words") == expected
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "preprocessor_config.json"])

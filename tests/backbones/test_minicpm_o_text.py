@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from omnireward.backbones import Prepared, Row
-from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS, ChatTokenizer, row_of
-from omnireward.backbones._minicpm_o_tiny import train_tokenizer
+from omnireward.backbones._chat_tokenizer import ChatTokenizer
+from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS, row_of
+from omnireward.backbones._tiny_tokenizer import train_tokenizer
 from omnireward.backbones.minicpm_o import MiniCPMO
 from omnireward.errors import CheckpointError, PromptError
 from omnireward.types import Media, Text, Turn
@@ -26,7 +27,7 @@ IMAGE, VIDEO, AUDIO = Media("image", b"i"), Media("video", b"v"), Media("audio",
 
 @pytest.fixture(scope="module")
 def tokenizer() -> ChatTokenizer:
-    return ChatTokenizer(train_tokenizer(TEXTS))
+    return ChatTokenizer(train_tokenizer(TEXTS, SPECIAL_TOKENS), SPECIAL_TOKENS)
 
 
 def _said(*turns: tuple[str, str]) -> tuple[Turn, ...]:
@@ -140,12 +141,12 @@ def test_media_that_do_not_fit_are_refused(tokenizer: ChatTokenizer) -> None:
 
 
 def test_a_tokenizer_without_the_tokens_is_refused() -> None:
-    whole = Tokenizer.from_str(train_tokenizer(TEXTS))
+    whole = Tokenizer.from_str(train_tokenizer(TEXTS, SPECIAL_TOKENS))
     lacking = whole.to_str().replace("<|audio_start|>", "<|other|>")
     with pytest.raises(CheckpointError, match="audio_start"):
-        ChatTokenizer(lacking)
+        ChatTokenizer(lacking, SPECIAL_TOKENS)
     with pytest.raises(CheckpointError, match="JSON"):
-        ChatTokenizer("{")
+        ChatTokenizer("{", SPECIAL_TOKENS)
 
 
 def test_a_vocabulary_that_leaks_a_special_token_is_refused() -> None:
@@ -154,11 +155,11 @@ def test_a_vocabulary_that_leaks_a_special_token_is_refused() -> None:
     model = {"type": "BPE", "vocab": vocabulary, "merges": [], "ignore_merges": True}
     content = json.dumps({"version": "1.0", "added_tokens": [], "model": model})
     with pytest.raises(CheckpointError, match="plain text"):
-        ChatTokenizer(content)
+        ChatTokenizer(content, SPECIAL_TOKENS)
 
 
 def test_the_same_texts_train_the_same_tokenizer() -> None:
-    assert train_tokenizer(TEXTS) == train_tokenizer(TEXTS)
+    assert train_tokenizer(TEXTS, SPECIAL_TOKENS) == train_tokenizer(TEXTS, SPECIAL_TOKENS)
 
 
 def test_a_conversation_from_end_to_end(

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from omnireward.packing import Plan
-from omnireward.types import Layout, Media, Turn
+from omnireward.types import Layout, Media, MediaKind, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,16 @@ class Prepared:
 class Row:
     """One conversation as token ids.
 
-    `ids`: (length,) int64. `spans`: the half-open token ranges that embeddings fill, in order, over all media.
+    Attributes:
+        ids: (length,) int64.
+        spans: the half-open token ranges that embeddings fill, in order, over all media.
+        positions: (axes, length) int64 where positions have several axes (time, height, width); None: 0, 1, 2, ...
+            A token's position depends on what stands before it only, so rows that begin alike have the same there.
     """
 
     ids: Tensor
     spans: tuple[tuple[int, int], ...]
+    positions: Tensor | None = None
 
 
 class Backbone(nn.Module, ABC):
@@ -66,7 +71,11 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def encode_media(self, prepared: Sequence[Prepared]) -> list[Tensor]:
-        """Embeddings of each medium: (sum of its tokens, hidden). No result depends on its neighbours."""
+        """Embeddings of each medium: (sum of its tokens, width). No result depends on its neighbours.
+
+        The first `hidden_size` columns go where the placeholders stand. Some families give more, a multiple of that:
+        what the decoder's first layers add to the states at these places (DeepStack, arXiv 2406.04334).
+        """
 
     @abstractmethod
     def tokenize(self, conversation: Sequence[Turn], prepared: Sequence[Prepared]) -> Row:
@@ -100,6 +109,7 @@ class BackboneFamily:
         summary: one line for `omnireward list`.
         model_types: values of `model_type` in config.json that this family answers for.
         layout: where a media response is put by default.
+        kinds: the kinds of media that it reads; others are refused.
         towers: freezing by name: tower name -> parameter name prefixes.
         load: from a folder in the published layout. Raises CheckpointError on missing or left-over weights.
         tiny: the same class with a small config, random weights from a seed, and a tokenizer trained on the texts.
@@ -111,6 +121,7 @@ class BackboneFamily:
     towers: Mapping[str, tuple[str, ...]]
     load: Callable[[Path], Backbone]
     tiny: Callable[[Iterable[str], int], Backbone]
+    kinds: tuple[MediaKind, ...] = ("image", "video", "audio", "mesh")
 
 
 def freeze(backbone: nn.Module, prefixes: Iterable[str]) -> int:

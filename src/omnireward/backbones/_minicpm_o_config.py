@@ -134,7 +134,7 @@ class MiniCPMOConfig:
         query_num: embeddings for each view of an image.
         audio_pool_step: encoder frames (20 ms each) averaged into one embedding.
         audio_chunk_length: seconds; a frame attends to no later chunk.
-        drop_vision_last_layer: the encoder stops one layer early. The weights decide, see `_minicpm_o_weights`.
+        drop_vision_last_layer: the encoder stops one layer early. The weights decide, see `minicpm_o.load`.
         extra: fields that nothing here reads, written back as they were.
     """
 

@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from transformers import Qwen2Model
 from transformers.models.qwen2.modeling_qwen2 import Qwen2RotaryEmbedding
 
-from omnireward.backbones import Backbone, BackboneFamily, Prepared, Row, pad
+from omnireward.backbones import BackboneFamily, Prepared, Row
+from omnireward.backbones._chat_tokenizer import ChatTokenizer
+from omnireward.backbones._decoder import DecoderBackbone
 from omnireward.backbones._minicpm_o_audio import AudioProjector, AudioTower
 from omnireward.backbones._minicpm_o_config import (
     CONFIG_FILE,
@@ -31,25 +33,26 @@ from omnireward.backbones._minicpm_o_config import (
 )
 from omnireward.backbones._minicpm_o_prepare import Preparer
 from omnireward.backbones._minicpm_o_resampler import Resampler
-from omnireward.backbones._minicpm_o_text import ChatTokenizer, row_of
-from omnireward.backbones._minicpm_o_tiny import tiny_config, tiny_preprocessing, train_tokenizer
+from omnireward.backbones._minicpm_o_text import SPECIAL_TOKENS, row_of
+from omnireward.backbones._minicpm_o_tiny import tiny_config, tiny_preprocessing
 from omnireward.backbones._minicpm_o_vision import VisionTower, normalise
-from omnireward.backbones._minicpm_o_weights import WeightFiles, dumps, has_layer, write_folder
+from omnireward.backbones._tiny_tokenizer import train_tokenizer
+from omnireward.backbones._weights import WeightFiles, dumps, has_layer, write_folder
 from omnireward.checkpoint_json import read_json, read_text
-from omnireward.errors import CheckpointError, MediaError, PromptError
+from omnireward.errors import CheckpointError, MediaError
 from omnireward.media import Decoder
-from omnireward.packed_stack import last_states
-from omnireward.packing import Plan
 from omnireward.types import Media, Turn
 
 Decode = Callable[[Media], NDArray[Any]]
 TOKENIZER_FILE = "tokenizer.json"
+# Vocabulary logits and speech output, which a reward does not need, and the head, which the reward model reads itself.
+IGNORED = ("llm.lm_head.weight", "tts.", "v_head.", "value_head.")
 # Padded lengths that one pass of a tower holds: 16 views of 448 x 448 pixels, 16 pieces of 30 s.
 VISION_BUDGET = 16 * 1024
 AUDIO_BUDGET = 16 * 3000
 
 
-class MiniCPMO(Backbone):
+class MiniCPMO(DecoderBackbone):
     """The model with its tokenizer and preprocessing.
 
     Attributes:
@@ -87,10 +90,6 @@ class MiniCPMO(Backbone):
         """The language model, without a head."""
         return cast("Qwen2Model", self.llm["model"])
 
-    @property
-    def _device(self) -> torch.device:
-        return self.resampler.query.device
-
     def prepare(self, media: Media) -> Prepared:
         """Decode a medium and cut it for its tower. Raises MediaError."""
         return self._prepare(media.kind, self.decode(media))
@@ -125,48 +124,6 @@ class MiniCPMO(Backbone):
         """
         return row_of(self._tokenizer, conversation, prepared, self.config.tokens_per_chunk)
 
-    def forward(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], *, padding_side: str = "right") -> Tensor:
-        """Hidden state at the last real token of each row: (rows, hidden). `media[i]`: embeddings of row i's media."""
-        hidden = self.hidden_states(rows, media, padding_side=padding_side)
-        if padding_side == "left":
-            return hidden[:, -1]
-        last = torch.tensor([len(row.ids) - 1 for row in rows], device=hidden.device)
-        return hidden[torch.arange(len(rows), device=hidden.device), last]
-
-    def hidden_states(
-        self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], *, padding_side: str = "right"
-    ) -> Tensor:
-        """States of all tokens after the final norm: (rows, longest, hidden); meaningless on padding.
-
-        Raises:
-            PromptError: a row's media have more or fewer embeddings than its placeholders.
-        """
-        ids, mask = pad(rows, padding_side)
-        embeds = self.decoder.embed_tokens(ids.to(self._device))
-        where, values = _placements(rows, media, mask)
-        if values:
-            index = tuple(axis.to(self._device) for axis in where)
-            embeds = embeds.index_put(index, torch.cat([each.to(embeds) for each in values]))
-        if padding_side == "right":
-            # Causal attention never looks right, so padding there needs no mask, and none is faster.
-            given = {}
-        else:
-            mask = mask.to(self._device)
-            given = {"attention_mask": mask, "position_ids": (mask.cumsum(dim=1) - 1).clamp(min=0)}
-        states: Tensor = self.decoder(inputs_embeds=embeds, **given).last_hidden_state
-        return states
-
-    def packed(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan) -> Tensor:
-        """States at the last tokens, (rows, hidden), of rows that share what they have in common."""
-        _check_counts(rows, media)
-        embeds = self.decoder.embed_tokens(plan.taken(torch.cat([row.ids for row in rows])).to(self._device))
-        where, which = plan.filled([row.spans for row in rows])
-        if len(where):
-            values = torch.cat([each.to(embeds) for embeddings in media for each in embeddings])
-            embeds = embeds.index_put((where.to(self._device),), values[which.to(self._device)])
-        cos, sin = self.decoder.rotary_emb(embeds, plan.columns.to(self._device).unsqueeze(0))
-        return last_states(self.decoder, embeds, (cos.squeeze(0), sin.squeeze(0)), plan)
-
     def settings(self) -> str | None:
         """What decides `prepare` and `encode_media` besides a medium and the parameters; None for another's decoder.
 
@@ -193,7 +150,7 @@ class MiniCPMO(Backbone):
         found: dict[int, Tensor] = {}
         for batch in _batches([height * width for height, width in sizes], VISION_BUDGET):
             shapes = [sizes[i] for i in batch]
-            features, mask = self.vpm([normalise(strips[i].to(self._device)) for i in batch], shapes)
+            features, mask = self.vpm([normalise(strips[i].to(self.device)) for i in batch], shapes)
             found |= zip(batch, self.resampler(features, shapes, mask).unbind(), strict=True)
         return [found[i] for i in range(len(sizes))]
 
@@ -222,32 +179,6 @@ def _batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return batches
 
 
-def _placements(
-    rows: Sequence[Row], media: Sequence[Sequence[Tensor]], mask: Tensor
-) -> tuple[tuple[Tensor, Tensor], list[Tensor]]:
-    """Where in the padded batch the embeddings go, (rows, columns), and the embeddings."""
-    _check_counts(rows, media)
-    at: list[int] = []
-    columns: list[int] = []
-    values: list[Tensor] = []
-    for i, (row, embeddings) in enumerate(zip(rows, media, strict=True)):
-        places = [place for start, stop in row.spans for place in range(start, stop)]
-        shift = int(mask[i].int().argmax())  # tokens of padding on the left
-        at += [i] * len(places)
-        columns += [shift + place for place in places]
-        values += embeddings
-    return (torch.tensor(at, dtype=torch.long), torch.tensor(columns, dtype=torch.long)), values
-
-
-def _check_counts(rows: Sequence[Row], media: Sequence[Sequence[Tensor]]) -> None:
-    """Raises PromptError where a row's media have more or fewer embeddings than it has placeholders."""
-    for i, (row, embeddings) in enumerate(zip(rows, media, strict=True)):
-        places = sum(stop - start for start, stop in row.spans)
-        given = sum(len(each) for each in embeddings)
-        if given != places:
-            raise PromptError(f"row {i} has {places} placeholders, but its media have {given} embeddings.")
-
-
 def load(folder: Path, *, dtype: torch.dtype | None = None, decode: Decode | None = None) -> MiniCPMO:
     """Read a checkpoint folder in the published layout.
 
@@ -260,8 +191,9 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, decode: Decode | Non
         CheckpointError: a file missing or broken, a token missing, or weights missing, left over or of another shape.
     """
     config = MiniCPMOConfig.from_json(read_json(folder / CONFIG_FILE))
-    tokenizer = ChatTokenizer(read_text(folder / TOKENIZER_FILE))
-    weights = WeightFiles(folder)
+    tokenizer = ChatTokenizer(read_text(folder / TOKENIZER_FILE), SPECIAL_TOKENS)
+    weights = WeightFiles(folder, IGNORED)
+    # The released config.json and the class that it configures disagree about the default: the weights know.
     last = config.vision.num_hidden_layers - 1
     config = replace(config, drop_vision_last_layer=not has_layer(weights.keys, "vpm.encoder.layers", last))
     with torch.device("meta"):
@@ -274,7 +206,7 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, decode: Decode | Non
 
 def tiny(texts: Iterable[str], seed: int) -> MiniCPMO:
     """The same class with a small config, random weights from a seed, and a tokenizer trained on the texts."""
-    tokenizer = ChatTokenizer(train_tokenizer(texts))
+    tokenizer = ChatTokenizer(train_tokenizer(texts, SPECIAL_TOKENS), SPECIAL_TOKENS)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MiniCPMO(tiny_config(tokenizer.vocab_size), tokenizer, tiny_preprocessing())

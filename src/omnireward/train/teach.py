@@ -71,7 +71,8 @@ def teach(model: RewardModel, lessons: Sequence[Lesson], towers: int, language: 
     inputs = list(media.values())
 
     def see(picked: Sequence[int]) -> Tensor:
-        return torch.stack([each.mean(0) for each in model.backbone.encode_media([inputs[i] for i in picked])])
+        seen = model.backbone.encode_media([inputs[i] for i in picked])
+        return torch.stack([each[:, : model.backbone.hidden_size].mean(0) for each in seen])
 
     _fit(model, see, Labels.of(labels), towers, seed, partial(tick, "towers"))
     model.freeze(model.towers)

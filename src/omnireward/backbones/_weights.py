@@ -1,8 +1,4 @@
-"""Weights and text files of a checkpoint folder: read strictly, written so that a crash leaves no half-written file.
-
-Unusual: whether the vision encoder stops one layer early is read off the weights, because the released config.json and
-the class that it configures disagree about the default.
-"""
+"""Weights and text files of a checkpoint folder: read strictly, written so that a crash leaves no half-written file."""
 
 from __future__ import annotations
 
@@ -22,24 +18,26 @@ from omnireward.checkpoint_json import read_json
 from omnireward.errors import CheckpointError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-# Vocabulary logits and speech output, which a reward does not need, and the head, which the reward model reads itself.
-IGNORED = ("llm.lm_head.weight", "tts.", "v_head.", "value_head.")
 _SHOWN = 6  # keys named in an error
 
 
 class WeightFiles:
     """The tensors of a folder, not yet read.
 
+    Args:
+        folder: with safetensors weights, whole or in shards with an index.
+        ignored: prefixes of names that belong to something else, such as a head.
+
     Attributes:
         keys: names of the tensors that belong to the backbone.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ignored: tuple[str, ...]) -> None:
         self._where: dict[str, Path] = {}
         for path in _files(folder):
             with _open(path) as file:
                 self._where |= dict.fromkeys(file.keys(), path)
-        self.keys = {key for key in self._where if not key.startswith(IGNORED)}
+        self.keys = {key for key in self._where if not key.startswith(ignored)}
 
     def read(self, wanted: Mapping[str, Tensor], dtype: torch.dtype | None) -> dict[str, Tensor]:
         """The tensors named and shaped as `wanted`, which may live on the meta device.
