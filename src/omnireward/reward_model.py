@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from omnireward import __version__, plugins
+from omnireward.atomic import published
 from omnireward.backbones import Backbone, BackboneFamily, Prepared, freeze
 from omnireward.checkpoint import load_backbone, recorded_layout
 from omnireward.encoded import Encoded, keys_of
-from omnireward.errors import CheckpointError, PromptError, UnknownNameError
+from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
 from omnireward.feature_store import default_store
 from omnireward.features import Features, with_others
 from omnireward.model_card import model_card
@@ -36,6 +37,11 @@ RECORD = "omnireward.json"
 MOST_TOKENS = 32_768
 TOKENS_PER_PASS = 16_384  # of a pass without gradients, what rows share counted once
 SIDES: tuple[Side, ...] = ("a", "b")
+
+
+def holds_model(folder: Path) -> bool:
+    """Whether a reward model was written there to the end: the record comes first, and the head last."""
+    return (folder / RECORD).is_file() and (folder / HEAD).is_file()
 
 
 class RewardModel(nn.Module):
@@ -105,6 +111,9 @@ class RewardModel(nn.Module):
         return Encoded(row, prepared, tuple(digest for digest, _ in found), kept)
 
     def _prepared(self, medium: Media) -> Prepared:
+        if medium.kind not in self._family.kinds:
+            known = ", ".join(("text", *self._family.kinds))
+            raise UnreadableMediaError(f"the backbone {self.family!r} reads no {medium.kind}; it reads {known}.")
         prepared = self.backbone.prepare(medium)
         tokens = sum(prepared.tokens)
         if tokens > self.max_tokens:  # before the towers spend their time on it
@@ -176,14 +185,17 @@ class RewardModel(nn.Module):
         return self.score([self.encode(one, "a") for one in asked])
 
     def save(self, folder: Path) -> None:
-        """Write the published layout: backbone, `value_head.safetensors`, what a loader must know, and a model card."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.backbone.save(folder)
-        write_head(self.head, folder)
-        record = {"family": self.family, "layout": self.layout, "omnireward": __version__}
-        (folder / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
-        parameters = sum(p.numel() for p in self.parameters())
-        (folder / "README.md").write_text(model_card(self.family, self.layout, parameters))
+        """Write the published layout: backbone, `value_head.safetensors`, what a loader must know, and a model card.
+
+        A crash leaves the old files, or the new, or a folder with a record and no head, which every loader refuses.
+        """
+        with published(folder, first=RECORD, last=HEAD, stale="*.safetensors*") as fresh:
+            self.backbone.save(fresh)
+            write_head(self.head, fresh)
+            record = {"family": self.family, "layout": self.layout, "omnireward": __version__}
+            (fresh / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+            parameters = sum(p.numel() for p in self.parameters())
+            (fresh / "README.md").write_text(model_card(self.family, self.layout, parameters))
 
     @classmethod
     def load(cls, folder: Path, layout: Layout | None = None, head_dropout: float = 0.0) -> RewardModel:

@@ -1,4 +1,4 @@
-"""Laws that every backbone family keeps, checked on its tiny model with one sample of each of the nine tasks.
+"""Laws that every backbone family keeps, checked on its tiny model with one sample of each task whose media it reads.
 
 Families are found by their files. Rewards come from the project's own head, because that is what must not change.
 """
@@ -38,6 +38,7 @@ class Subject:
     family: BackboneFamily
     folder: Path
     model: RewardModel
+    comparisons: list[Comparison]
     encoded: list[Encoded]
     alone: Tensor
 
@@ -52,16 +53,28 @@ def _family(name: str) -> BackboneFamily:
     return family
 
 
+def _kinds(comparison: Comparison) -> set[MediaKind]:
+    parts = [part for turn in comparison.prompt for part in turn.content]
+    both = (*parts, *comparison.response_a, *comparison.response_b)
+    return {part.kind for part in both if isinstance(part, Media)}
+
+
 @pytest.fixture(scope="module")
-def comparisons() -> list[Comparison]:
+def all_comparisons() -> list[Comparison]:
     """One for each task, in the paper's order."""
     first = {sample.task: sample.comparison for sample in reversed(list(samples(World(prompts=1), "train")))}
     return [first[task] for task in PAPER_TASKS]
 
 
+@pytest.fixture(scope="module")
+def comparisons(subject: Subject) -> list[Comparison]:
+    """Those that the family reads, in the paper's order."""
+    return subject.comparisons
+
+
 @pytest.fixture(scope="module", params=plugins.names("backbones"))
 def subject(
-    request: pytest.FixtureRequest, comparisons: list[Comparison], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, all_comparisons: list[Comparison], tmp_path_factory: pytest.TempPathFactory
 ) -> Subject:
     name = str(request.param)
     family, folder = _family(name), tmp_path_factory.mktemp(name)
@@ -69,8 +82,9 @@ def subject(
     model = RewardModel(family.tiny(WORDS * 20, 0), name, "natural")
     model.save(folder)
     model.eval()
+    comparisons = [each for each in all_comparisons if _kinds(each) <= set(family.kinds)]
     encoded = [model.encode(comparison, side) for comparison in comparisons for side in SIDES]
-    return Subject(family, folder, model, encoded, torch.cat([_rewards(model, [one]) for one in encoded]))
+    return Subject(family, folder, model, comparisons, encoded, torch.cat([_rewards(model, [one]) for one in encoded]))
 
 
 def _rewards(model: RewardModel, encoded: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
@@ -93,6 +107,17 @@ def test_it_describes_itself(subject: Subject) -> None:
     assert "\n" not in subject.family.summary
     assert subject.family.model_types
     assert subject.family.layout in ("paper", "natural")
+    assert set(subject.family.kinds) <= set(KINDS)
+
+
+def test_kinds_of_media_that_it_does_not_read_are_refused_by_name(
+    subject: Subject, all_comparisons: list[Comparison]
+) -> None:
+    for comparison in all_comparisons:
+        strange = _kinds(comparison) - set(subject.family.kinds)
+        if strange:
+            with pytest.raises(MediaError, match=strange.pop()):
+                subject.model.rewards([comparison])
 
 
 def test_no_two_families_answer_for_one_model_type() -> None:
@@ -109,9 +134,9 @@ def test_tiny_weights_come_from_the_seed_alone(subject: Subject) -> None:
 
 
 def test_rewards_differ_enough_for_the_laws_to_mean_something(subject: Subject) -> None:
-    assert subject.alone.shape == (18,)
+    assert subject.alone.shape == (2 * len(subject.comparisons),)
     assert subject.alone.dtype == torch.float32
-    gaps = (subject.alone[:, None] - subject.alone).abs() + torch.eye(18)
+    gaps = (subject.alone[:, None] - subject.alone).abs() + torch.eye(len(subject.alone))
     assert gaps.min() > 3 * TOLERANCE
 
 
@@ -162,12 +187,14 @@ def test_packing_changes_nothing_in_any_order_and_company(subject: Subject, seed
 @pytest.mark.parametrize("count", [1, 2, 5, 16])
 @pytest.mark.parametrize("task", range(4), ids=[task.short for task in PAPER_TASKS[:4]])
 def test_responses_packed_with_their_prompt_have_the_rewards_and_gradients_of_whole_rows(
-    subject: Subject, comparisons: list[Comparison], task: int, count: int, dtype: torch.dtype, tolerance: float
+    subject: Subject, all_comparisons: list[Comparison], task: int, count: int, dtype: torch.dtype, tolerance: float
 ) -> None:
     """Text, image, video and audio in the prompt. In float64, norms and rotary angles are float32 all the same."""
+    asked = all_comparisons[task]
+    if not _kinds(asked) <= set(subject.family.kinds):
+        pytest.skip("the family does not read these media")
     model = subject.fresh().to(dtype).train()
     model.freeze(model.towers)
-    asked = comparisons[task]
     answers = [replace(asked, response_a=(Text("yes " * (1 + n % 5) + f"number {n}"),)) for n in range(count)]
     encoded = [model.encode(each, "a") for each in answers]
     weights = torch.linspace(-1, 1, count, dtype=dtype) + 0.3
@@ -188,7 +215,7 @@ def test_responses_packed_with_their_prompt_have_the_rewards_and_gradients_of_wh
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_batch_changes_nothing_on_either_padding_side(subject: Subject, side: str) -> None:
     _close(_rewards(subject.model, subject.encoded, side), subject.alone)
-    some = [7, 0, 12, 3]
+    some = [7, 0, 12, 3] if len(subject.encoded) > 12 else [1, 0]
     _close(_rewards(subject.model, [subject.encoded[i] for i in some], side), subject.alone[some])
 
 
@@ -196,7 +223,7 @@ def test_a_batch_changes_nothing_on_either_padding_side(subject: Subject, side: 
 def test_padding_to_any_length_changes_nothing(subject: Subject, side: str) -> None:
     """The backbone itself, all lengths in one pass: above it, rows of like length may be kept together."""
     model, encoded = subject.model, subject.encoded
-    assert len({len(one.row.ids) for one in encoded}) > 5
+    assert len({len(one.row.ids) for one in encoded}) > 1
     with torch.no_grad():
         media = [list(model.backbone.encode_media(one.media)) for one in encoded]
         hidden = model.backbone([one.row for one in encoded], media, padding_side=side)
@@ -208,7 +235,8 @@ def test_media_are_encoded_as_if_alone(subject: Subject) -> None:
     with torch.no_grad():
         together = subject.model.backbone.encode_media(media)
         for medium, embeddings in zip(media, together, strict=True):
-            assert embeddings.shape == (sum(medium.tokens), subject.model.backbone.hidden_size)
+            assert len(embeddings) == sum(medium.tokens)
+            assert embeddings.shape[1] % subject.model.backbone.hidden_size == 0
             _close(subject.model.backbone.encode_media([medium])[0], embeddings)
 
 
@@ -217,7 +245,7 @@ def test_swapping_negates_the_margin_whatever_the_batch(
     subject: Subject, comparisons: list[Comparison], batch_size: int
 ) -> None:
     swapped = subject.model.rewards([comparison.swap() for comparison in comparisons], batch_size)
-    margins = subject.alone.view(9, 2) @ torch.tensor([1.0, -1.0])
+    margins = subject.alone.view(-1, 2) @ torch.tensor([1.0, -1.0])
     _close(swapped @ torch.tensor([1.0, -1.0]), -margins)
 
 
@@ -258,8 +286,12 @@ def test_placeholders_are_as_many_as_embeddings(subject: Subject) -> None:
 
 
 def test_embeddings_that_do_not_fit_are_refused(subject: Subject) -> None:
-    with pytest.raises(PromptError):
-        subject.model.backbone([subject.encoded[-1].row], [[]])
+    row = subject.encoded[-1].row
+    fitting = list(subject.model.backbone.encode_media(subject.encoded[-1].media))
+    for media in ([*fitting, torch.zeros(1, subject.model.backbone.hidden_size)], [each[1:] for each in fitting]):
+        if sum(map(len, media)) != sum(map(len, fitting)):
+            with pytest.raises(PromptError):
+                subject.model.backbone([row], [media])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -283,7 +315,9 @@ def test_towers_are_named_by_prefixes_of_parameters(subject: Subject) -> None:
     "frozen", [(), ("vision",), ("audio",), ("vision", "audio")], ids=lambda towers: "+".join(towers)
 )
 def test_a_frozen_tower_gets_no_gradient_and_all_else_does(subject: Subject, frozen: tuple[str, ...]) -> None:
-    """All five modalities are in the batch, so everything that is not frozen takes part."""
+    """All that the family reads is in the batch, so everything that is not frozen takes part."""
+    if not set(frozen) <= set(subject.family.towers):
+        pytest.skip("the family has no such tower")
     model = subject.fresh()
     prefixes = [prefix for tower in frozen for prefix in subject.family.towers[tower]]
     count = model.freeze(frozen)
@@ -322,7 +356,8 @@ def test_kept_features_give_the_same_rewards(subject: Subject, comparisons: list
         _close(model.rewards(comparisons).flatten(), subject.alone)
         assert len(model.features.embeddings) == len(media)
     again = model.encode(comparisons[-1], "a")
-    assert {medium.inputs for medium in again.media} == {None}  # nothing was decoded
+    assert bool(again.media) == bool(media)
+    assert not again.media or {medium.inputs for medium in again.media} == {None}  # nothing was decoded
 
 
 def test_kept_features_pass_on_gradients_to_the_language_model(subject: Subject, comparisons: list[Comparison]) -> None:
