@@ -246,29 +246,6 @@ def test_what_changes_while_a_medium_is_encoded_keeps_it_out(
     assert torch.equal(fresh.rewards([_pictures(1, 2)]), alone.rewards([_pictures(1, 2)]))
 
 
-def test_several_processes_encode_in_the_forward_pass(
-    opened: Callable[..., RewardModel], nine: list[Comparison], monkeypatch: pytest.MonkeyPatch, calls: Counter[str]
-) -> None:
-    """Sharded towers must be called alike everywhere. What was kept on disk is used all the same."""
-    expected = opened(disk=False).rewards(nine)
-    decoded = calls["decoded"]
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    model = opened()
-    encode_media = model.backbone.encode_media
-    with monkeypatch.context() as patch:
-        patch.setattr(model.backbone, "encode_media", _never)
-        encoded = [model.encode(each, side) for each in nine for side in SIDES]
-    assert calls["decoded"] - decoded == _distinct(nine)
-    assert model.backbone.encode_media == encode_media
-    with torch.no_grad():
-        torch.testing.assert_close(model.eval()(encoded).view(-1, 2), expected, rtol=1e-4, atol=1e-5)
-    _flushed(model)
-    warm = opened()
-    warm.backbone.encode_media = _never  # type: ignore[method-assign,assignment]
-    torch.testing.assert_close(warm.rewards(nine), expected, rtol=1e-4, atol=1e-5)
-    assert calls["decoded"] - decoded == _distinct(nine)
-
-
 def test_many_threads_decode_and_encode_each_medium_once(
     opened: Callable[..., RewardModel], nine: list[Comparison], calls: Counter[str]
 ) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 import omnireward
 from omnireward import plugins
 from omnireward.backbones import BackboneFamily, Prepared
-from omnireward.checkpoint import load_backbone
+from omnireward.checkpoint import load_backbone, tokenizer_digest
 from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
 from omnireward.media.encode import png
@@ -192,7 +192,8 @@ def test_a_checkpoint_has_the_published_files(saved: Path) -> None:
     }
     assert not any(name.startswith("v_head") for name in load_file(saved / "model.safetensors"))
     record = json.loads((saved / "omnireward.json").read_text())
-    assert record == {"family": FAMILY, "layout": "natural", "omnireward": omnireward.__version__}
+    wanted = {"family": FAMILY, "layout": "natural", "omnireward": omnireward.__version__}
+    assert record == wanted | {"tokenizer": tokenizer_digest(saved)}
 
 
 def test_the_model_card_says_what_the_checkpoint_is(saved: Path) -> None:
@@ -202,7 +203,7 @@ def test_the_model_card_says_what_the_checkpoint_is(saved: Path) -> None:
     )
     assert card == model_card(FAMILY, "natural", parameters)
     assert f"| parameters | {parameters:,} |" in card
-    assert "| layout of media responses | `natural` |" in card
+    assert "| layout of media responses | natural |" in card
 
 
 def test_the_example_in_the_model_card_runs(
@@ -342,7 +343,9 @@ def test_a_head_that_is_not_finite_is_refused(folder: Path, name: str, value: fl
 
 
 @pytest.mark.parametrize(
-    "change", [lambda head: head.to("meta"), lambda head: head.to_sparse(), lambda head: head.int()], ids=str
+    "change",
+    [lambda head: head.to("meta"), lambda head: head.to_sparse(), lambda head: head.int()],
+    ids=["meta", "sparse", "int"],
 )
 def test_a_head_without_plain_numbers_is_refused(folder: Path, change: Callable[[Tensor], Tensor]) -> None:
     head = load_file(folder / HEAD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from reprlib import repr as short
 from typing import cast
@@ -11,6 +12,9 @@ from omnireward.backbones import Backbone, BackboneFamily
 from omnireward.checkpoint_json import read_json
 from omnireward.errors import CheckpointError
 from omnireward.types import Layout
+
+# What makes words into token ids; the last two where there is no tokenizer.json.
+READING = ("tokenizer.json", "chat_template.jinja", "tokenizer_config.json", "vocab.json", "merges.txt")
 
 
 def load_backbone(folder: Path) -> tuple[str, Backbone]:
@@ -41,3 +45,37 @@ def recorded_layout(record: Path, default: Layout) -> Layout:
     if layout not in ("paper", "natural"):
         raise CheckpointError(f"{record} records the layout {short(layout)}; known: paper, natural.")
     return layout
+
+
+def recorded_base(record: Path) -> str:
+    """The repository and commit on the Hub that a checkpoint was trained from; empty: none. Raises CheckpointError."""
+    base: object = read_json(record).get("base", "") if record.exists() else ""
+    if not isinstance(base, str):
+        raise CheckpointError(f"{record} records the base {short(base)}; it must be OWNER/REPO@COMMIT.")
+    return base
+
+
+def tokenizer_digest(folder: Path) -> str:
+    """Hex SHA-256 of the files that decide how words become token ids."""
+    sha = hashlib.sha256()
+    for path in (folder / name for name in READING):
+        if path.is_file():
+            sha.update(f"{path.name}:{path.stat().st_size}:".encode())
+            sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+def check_tokenizer(folder: Path, record: Path) -> None:
+    """Refuse a tokenizer or chat template other than the checkpoint was trained with, where it recorded its own.
+
+    Ids of another vocabulary often fit the embeddings, so nothing else would fail.
+
+    Raises:
+        CheckpointError: they differ.
+    """
+    recorded: object = read_json(record).get("tokenizer") if record.exists() else None
+    if recorded is not None and recorded != tokenizer_digest(folder):
+        raise CheckpointError(
+            f"{folder} was trained with another tokenizer or chat template than it holds now ({', '.join(READING)}), "
+            "so its rewards would be of no meaning. Put back the files that it was saved with."
+        )

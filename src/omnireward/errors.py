@@ -15,7 +15,9 @@
     │   └── DecoderCrashError                   the decoding process died or ran out of time
     ├── PromptError               (ValueError)  a comparison that the backbone or layout cannot express
     ├── CheckpointError           (ValueError)  weights missing, left over, or recorded for another layout
+    ├── HubError                  (RuntimeError) the Hub refused, or did not answer
     ├── TrainingError             (RuntimeError) a run that cannot go on, such as a loss that is not finite
+    ├── StoppedError              (RuntimeError) a run that was asked to stop, and has; what it did is saved
     ├── JournalError              (ValueError)  a journal that belongs to another run
     └── CallError                 (RuntimeError) an endpoint that gave no answer
         ├── CallRefusedError                    refused for good: the key, the model or the request; asked once
@@ -89,8 +91,16 @@ class CheckpointError(OmniRewardError, ValueError):
     """A checkpoint with missing or left-over weights, or one recorded for another layout."""
 
 
+class HubError(OmniRewardError, RuntimeError):
+    """The Hub refused what was asked, or did not answer; nothing was changed there unless the message says so."""
+
+
 class TrainingError(OmniRewardError, RuntimeError):
     """A training run that cannot go on."""
+
+
+class StoppedError(OmniRewardError, RuntimeError):
+    """A run that was asked to stop, and has: what it did is saved. The message says how to go on."""
 
 
 class JournalError(OmniRewardError, ValueError):

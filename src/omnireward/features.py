@@ -73,11 +73,9 @@ class Features:
         return cast(Tensor, self._encoded(digest, lambda: prepared).embeddings)
 
     def _found(self, digest: str, prepare: Callable[[], Prepared], frozen: bool, name: tuple[str, ...]) -> Entry:
-        if frozen and not with_others():
+        if frozen:
             return self._encoded(digest, prepare, name)
-        # Several processes may share the weights of a tower, so they call it in the forward pass, all alike.
-        kept = self.embeddings.get(digest) if frozen else None
-        return kept or self.inputs.obtain(digest, lambda: Entry(prepare()), lambda: self._made_so()[0], name)
+        return self.inputs.obtain(digest, lambda: Entry(prepare()), lambda: self._made_so()[0], name)
 
     def _encoded(self, digest: str, prepare: Callable[[], Prepared], name: tuple[str, ...] | None = None) -> Entry:
         """Embeddings by frozen towers. Not kept where weights or precision change meanwhile."""
@@ -112,11 +110,6 @@ class Features:
             return None
         name = name_of()
         return None if name is None else self.store.space(name)
-
-
-def with_others() -> bool:
-    """Whether this is one of several processes that train or judge together."""
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _unchanged(medium: Media, digest: str, prepare: Prepare) -> Prepared:

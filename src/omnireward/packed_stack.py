@@ -23,6 +23,8 @@ from torch.utils.checkpoint import checkpoint
 from omnireward.packing import Plan
 from omnireward.tiling import Tile
 
+PACKED = "packed_forward"  # of a layer: see `_called`
+
 
 def last_states(
     decoder: nn.Module,
@@ -47,35 +49,41 @@ def last_states(
     states = embeds
     again = bool(getattr(decoder, "gradient_checkpointing", False)) and decoder.training and torch.is_grad_enabled()
     for number, layer in enumerate(stack.layers[:-1]):
-        given = (layer, states, states, (cos, sin), (cos, sin), (plan.tiles, plan.order))
-        states = cast(Tensor, checkpoint(_layer, *given, use_reentrant=False)) if again else _layer(*given)
+        given = (layer, states, None, (cos, sin), (cos, sin), (plan.tiles, plan.order))
+        states = cast(Tensor, checkpoint(_called, *given, use_reentrant=False)) if again else _called(*given)
         if number < len(deep):
             places, added = deep[number]
             states = states.index_add(0, places.to(states.device), added.to(states))
     turned = cos[plan.last], sin[plan.last]
-    ends = _layer(stack.layers[-1], states, states[plan.last], (cos, sin), turned, (plan.last_tiles, plan.last_order))
+    ends = _called(stack.layers[-1], states, states[plan.last], (cos, sin), turned, (plan.last_tiles, plan.last_order))
     return cast(Tensor, stack.norm(ends))
 
 
-def _layer(
+def _called(layer: Any, *given: Any) -> Tensor:
+    """A layer's packed forward, by the layer's own method where whoever split its weights gave it one."""
+    own = getattr(layer, PACKED, None)
+    return cast(Tensor, own(*given)) if own else packed_layer(layer, *given)
+
+
+def packed_layer(
     layer: Any,
     states: Tensor,
-    asking: Tensor,
+    asking: Tensor | None,
     all_turned: tuple[Tensor, Tensor],
     turned: tuple[Tensor, Tensor],
     where: tuple[Sequence[Tile], Tensor],
 ) -> Tensor:
-    """One layer for the tokens that ask, (queries, hidden), which see `states`, (T, hidden)."""
+    """One layer for the tokens that ask, (queries, hidden), which see `states`, (T, hidden); None: all of them ask."""
     attention = layer.self_attn
     normed = layer.input_layernorm(states)
-    questions = normed if asking is states else layer.input_layernorm(asking)
+    questions = normed if asking is None else layer.input_layernorm(asking)
     heads = (-1, attention.head_dim)
     norm_keys, norm_queries = getattr(attention, "k_norm", _as_is), getattr(attention, "q_norm", _as_is)
     keys = _turn(norm_keys(attention.k_proj(normed).unflatten(-1, heads)), *all_turned)
     values = attention.v_proj(normed).unflatten(-1, heads)
     queries = _turn(norm_queries(attention.q_proj(questions).unflatten(-1, heads)), *turned)
     seen = _attend(queries, keys, values, attention.scaling, *where)
-    states = asking + attention.o_proj(seen.flatten(-2))
+    states = (states if asking is None else asking) + attention.o_proj(seen.flatten(-2))
     # A mixture of experts insists on rows and columns.
     return states + cast(Tensor, layer.mlp(layer.post_attention_layernorm(states).unsqueeze(0))).squeeze(0)
 

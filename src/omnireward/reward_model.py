@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,18 +20,31 @@ from torch import Tensor, nn
 from omnireward import __version__, plugins
 from omnireward.atomic import published
 from omnireward.backbones import Backbone, BackboneFamily, Prepared, freeze
-from omnireward.checkpoint import load_backbone, recorded_layout
+from omnireward.checkpoint import (
+    READING,
+    check_tokenizer,
+    load_backbone,
+    recorded_base,
+    recorded_layout,
+    tokenizer_digest,
+)
 from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
 from omnireward.feature_store import default_store
-from omnireward.features import Features, with_others
+from omnireward.features import Features
+from omnireward.hub import find
+from omnireward.lora import CONFIG as ADAPTERS
+from omnireward.lora import merge
 from omnireward.model_card import model_card
+from omnireward.on_base import OnBase, is_on_base, load_on_base
 from omnireward.packing import cut, plan
 from omnireward.prompts import conversation
 from omnireward.types import Comparison, Layout, Media, Part, Side, Turn
-from omnireward.value_head import HEAD, OLD_HEAD, read_head, write_head
+from omnireward.value_head import HEAD, OLD_HEAD, expects_head, read_head, write_head
 
 RECORD = "omnireward.json"
+# Of the checkpoint that a folder held before: another head, another tokenizer, another base.
+STALE = ("*.safetensors*", OLD_HEAD, ADAPTERS, "config.json", *READING)
 # Positions that the published backbone was made for. Attention takes time that grows with the square: a text of a few
 # megabytes would hold up all others for hours.
 MOST_TOKENS = 32_768
@@ -53,6 +66,8 @@ class RewardModel(nn.Module):
         max_tokens: of a response with its prompt; longer ones are refused, not cut.
         packing: compute what rows share once; switch it off to look for a fault in it.
         features: what is kept of media already seen, on disk too, and what decides it.
+        base: OWNER/REPO@COMMIT of the weights on the Hub that it came from; empty: from a folder.
+        on_base: how it differs from its base, where that alone is saved: adapters, and what else was trained.
     """
 
     def __init__(self, backbone: Backbone, family: str, layout: Layout, head_dropout: float = 0.0) -> None:
@@ -60,6 +75,8 @@ class RewardModel(nn.Module):
         self.backbone = backbone
         self.family = family
         self.layout: Layout = layout
+        self.base = ""
+        self.on_base: OnBase | None = None
         self.dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(backbone.hidden_size, 1, dtype=torch.float32)
         nn.init.normal_(self.head.weight, std=0.02)
@@ -114,7 +131,8 @@ class RewardModel(nn.Module):
         if medium.kind not in self._family.kinds:
             known = ", ".join(("text", *self._family.kinds))
             raise UnreadableMediaError(f"the backbone {self.family!r} reads no {medium.kind}; it reads {known}.")
-        prepared = self.backbone.prepare(medium)
+        with torch.autocast("cpu", enabled=False):  # spectra of sounds are taken in fp32 wherever they are asked for
+            prepared = self.backbone.prepare(medium)
         tokens = sum(prepared.tokens)
         if tokens > self.max_tokens:  # before the towers spend their time on it
             raise PromptError(f"a medium alone is {tokens:,} tokens long; at most {self.max_tokens:,} are read.")
@@ -123,14 +141,13 @@ class RewardModel(nn.Module):
     def hidden(self, encoded: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
         """Hidden state at the last real token: (rows, hidden).
 
-        Packed, so that what rows share is computed once. In one padded pass where a padding side is given, where
-        `packing` is off, and with several processes, which must all call the layers alike, or sharded weights would
-        wait for ever.
+        Packed, so that what rows share is computed once. In one padded pass where a padding side is given, or
+        `packing` is off.
         """
         embeddings = self._embeddings(encoded)
         rows = [one.row for one in encoded]
         media = [[embeddings[digest] for digest in one.digests] for one in encoded]
-        if padding_side or not self.packing or with_others():
+        if padding_side or not self.packing:
             return cast(Tensor, self.backbone(rows, media, padding_side=padding_side or "right"))
         return self.backbone.packed(rows, media, plan(keys_of(encoded)))
 
@@ -138,7 +155,22 @@ class RewardModel(nn.Module):
         """Rewards: (rows,) float32."""
         hidden = self.hidden(encoded, padding_side).to(torch.float32)
         with torch.autocast(hidden.device.type, enabled=False):
-            return cast(Tensor, self.head(self.dropout(hidden))).squeeze(-1)
+            rewards = cast(Tensor, self.head(self.dropout(hidden))).squeeze(-1)
+        return rewards + self._unused() if self.training else rewards
+
+    def _unused(self) -> float | Tensor:
+        """0, by way of the towers that learn: one that a batch does not call has gradients of 0, not none.
+
+        Processes that add up their gradients would else wait for ever for those that another does not have. It is so
+        with one process too, or an optimizer would treat such a step otherwise there.
+        """
+        learning = [weight for weight in self.tower_parameters() if weight.requires_grad]
+        return sum((weight.flatten()[:1].sum() * 0.0 for weight in learning), 0.0)
+
+    def tower_parameters(self) -> list[nn.Parameter]:
+        """Parameters of all towers."""
+        prefixes = tuple(prefix for tower in self._family.towers.values() for prefix in tower)
+        return [weight for name, weight in self.backbone.named_parameters() if name.startswith(prefixes)]
 
     def _embeddings(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
         """Each distinct medium of the batch, encoded once."""
@@ -187,31 +219,55 @@ class RewardModel(nn.Module):
     def save(self, folder: Path) -> None:
         """Write the published layout: backbone, `value_head.safetensors`, what a loader must know, and a model card.
 
+        Of a model with adapters, these and what was trained beside them are written, not its base.
+
         A crash leaves the old files, or the new, or a folder with a record and no head, which every loader refuses.
         """
-        with published(folder, first=RECORD, last=HEAD, stale="*.safetensors*") as fresh:
-            self.backbone.save(fresh)
+        with published(folder, first=RECORD, last=HEAD, stale=STALE) as fresh:
+            record: dict[str, Any] = {"family": self.family, "layout": self.layout, "omnireward": __version__}
+            if self.on_base:
+                record |= self.on_base.save(self.backbone, fresh)
+            else:
+                self.backbone.save(fresh)
             write_head(self.head, fresh)
-            record = {"family": self.family, "layout": self.layout, "omnireward": __version__}
+            record |= {"tokenizer": tokenizer_digest(fresh)} | ({"base": self.base} if self.base else {})
             (fresh / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
             parameters = sum(p.numel() for p in self.parameters())
-            (fresh / "README.md").write_text(model_card(self.family, self.layout, parameters))
+            (fresh / "README.md").write_text(model_card(self.family, self.layout, parameters, self.base))
+
+    def merge(self) -> RewardModel:
+        """Add adapters, if there are any, to the weights: it is a whole model then, and is saved as one. In place.
+
+        Where weights are kept in bfloat16 the sum is rounded to it; weights of 4 bits become plain ones.
+        """
+        if self.on_base:
+            merge(self.backbone)
+            self.on_base = None
+        return self
 
     @classmethod
-    def load(cls, folder: Path, layout: Layout | None = None, head_dropout: float = 0.0) -> RewardModel:
+    def load(cls, folder: Path | str, layout: Layout | None = None, head_dropout: float = 0.0) -> RewardModel:
         """Read a checkpoint, ours or one in the published layout. Its towers are frozen, so that features are kept.
 
         To train them on, thaw them: `model.requires_grad_(True)`.
 
         Args:
-            folder: holds config.json, weights, tokenizer.json and value_head.safetensors.
+            folder: holds config.json, weights, tokenizer.json and a head (see `value_head`), or adapters, a head and
+                the record of their base (see `on_base`); or OWNER/REPO@REVISION.
             layout: insist on a layout; None takes the recorded one, or the family's where none is recorded.
             head_dropout: for training on.
 
         Raises:
             CheckpointError: files, keys or the head are missing or left over, or another layout is recorded.
         """
-        family, backbone = load_backbone(folder)
+        place = find(folder)
+        folder = place.folder
+        check_tokenizer(folder, folder / RECORD)
+        on_base: OnBase | None = None
+        if is_on_base(folder, folder / RECORD):
+            family, backbone, on_base = load_on_base(folder, folder / RECORD)
+        else:
+            family, backbone = load_backbone(folder)
         known = cast(BackboneFamily, plugins.load("backbones", family)).layout
         recorded = recorded_layout(folder / RECORD, known)
         if layout is not None and layout != recorded:
@@ -221,20 +277,25 @@ class RewardModel(nn.Module):
             )
         model = cls(backbone, family, recorded, head_dropout)
         model.head.load_state_dict(read_head(folder, backbone.hidden_size))
+        model.base, model.on_base = place.pinned or recorded_base(folder / RECORD), on_base
         model.freeze(model.towers)
         model.features.store = default_store()
         return model
 
     @classmethod
-    def load_or_new_head(cls, folder: Path, layout: Layout | None = None, head_dropout: float = 0.0) -> RewardModel:
+    def load_or_new_head(
+        cls, folder: Path | str, layout: Layout | None = None, head_dropout: float = 0.0
+    ) -> RewardModel:
         """For training: a checkpoint with its head, or a chat model's folder, which gets a new head.
 
         Raises:
             CheckpointError: as `load`; a folder that records a reward model but lost its head is refused here too.
         """
-        if any((folder / name).exists() for name in (RECORD, HEAD, OLD_HEAD)):
+        place = find(folder)
+        if (place.folder / RECORD).exists() or expects_head(place.folder):
             return cls.load(folder, layout, head_dropout)
-        family, backbone = load_backbone(folder)
+        family, backbone = load_backbone(place.folder)
         model = cls(backbone, family, layout or "natural", head_dropout)
+        model.base = place.pinned
         model.features.store = default_store()
         return model

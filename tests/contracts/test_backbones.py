@@ -19,9 +19,10 @@ from torch import Tensor
 from omnireward import plugins
 from omnireward.backbones import BackboneFamily, freeze
 from omnireward.checkpoint import load_backbone
-from omnireward.encoded import Encoded
+from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError, MediaError, PromptError
 from omnireward.miniature.world import World, samples
+from omnireward.packing import plan
 from omnireward.reward_model import RewardModel
 from omnireward.types import PAPER_TASKS, Comparison, Media, MediaKind, Side, Text, Turn
 
@@ -150,11 +151,6 @@ def test_saved_and_loaded_is_the_same_to_the_last_bit(subject: Subject, tmp_path
     assert files == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
 
-def test_saved_and_loaded_gives_the_same_rewards(subject: Subject, comparisons: list[Comparison]) -> None:
-    """Media are decoded and prepared anew by the loaded model."""
-    _close(subject.fresh().rewards(comparisons).flatten(), subject.alone)
-
-
 def test_a_folder_is_read_by_the_family_of_its_model_type(subject: Subject) -> None:
     name, backbone = load_backbone(subject.folder)
     assert name == subject.model.family
@@ -183,13 +179,20 @@ def test_packing_changes_nothing_in_any_order_and_company(subject: Subject, seed
         _close(_rewards(subject.model, [subject.encoded[i] for i in some]), subject.alone[some])
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-7)], ids=["32", "64"])
-@pytest.mark.parametrize("count", [1, 2, 5, 16])
+@pytest.mark.parametrize(
+    ("count", "dtype", "tolerance"),
+    [(2, torch.float32, 1e-5), (16, torch.float32, 1e-5), (16, torch.float64, 6e-7)],
+    ids=["2-32", "16-32", "16-64"],
+)
 @pytest.mark.parametrize("task", range(4), ids=[task.short for task in PAPER_TASKS[:4]])
 def test_responses_packed_with_their_prompt_have_the_rewards_and_gradients_of_whole_rows(
     subject: Subject, all_comparisons: list[Comparison], task: int, count: int, dtype: torch.dtype, tolerance: float
 ) -> None:
-    """Text, image, video and audio in the prompt. In float64, norms and rotary angles are float32 all the same."""
+    """Text, image, video and audio in the prompt. In float64, norms and rotary angles are float32 all the same.
+
+    So five steps of float32 are allowed there, 5 x 1.2e-7: Qwen3's norms of queries and keys make 1.3e-7, and the
+    gradients of a router of experts, whose softmax is float32 and whose rows cancel, 4.3e-7.
+    """
     asked = all_comparisons[task]
     if not _kinds(asked) <= set(subject.family.kinds):
         pytest.skip("the family does not read these media")
@@ -261,6 +264,33 @@ def test_criterion_prompt_and_response_reach_the_reward(subject: Subject) -> Non
     ]
     rewards = subject.model.rewards(changed)[:, 0]
     assert len({round(reward, 5) for reward in rewards.tolist()}) == len(changed)
+
+
+def test_the_order_of_media_reaches_the_reward(subject: Subject) -> None:
+    """Two media of a kind, the one first, then the other; what the tiny towers see of them is replaced by noise."""
+    model, shown = subject.model, dict[str, list[Media]]()
+    for each in subject.comparisons:
+        for part in (*(part for turn in each.prompt for part in turn.content), *each.response_a, *each.response_b):
+            if isinstance(part, Media):
+                shown.setdefault(part.kind, []).append(part)
+    assert set(shown) == set(subject.family.kinds)
+    for one, other in ((media[0], media[-1]) for media in shown.values() if media[0] != media[-1]):
+        prompts = [(Turn("user", (*pair, Text("a circle"))),) for pair in ((one, other), (other, one))]
+        encoded = [model.encode(Comparison(each, (Text("red"),), (), "polite"), "a") for each in prompts]
+        with torch.no_grad():
+            seen = model.backbone.encode_media(encoded[0].media)
+        noise = {
+            digest: torch.randn(each.shape, generator=torch.Generator().manual_seed(number))
+            for number, (digest, each) in enumerate(zip(encoded[0].digests, seen, strict=True))
+        }
+        with torch.no_grad():
+            rows, media = [each.row for each in encoded], [[noise[d] for d in each.digests] for each in encoded]
+            alone = torch.cat([model.backbone([row], [each]) for row, each in zip(rows, media, strict=True)])
+            packed = model.backbone.packed(rows, media, plan(keys_of(encoded)))
+            _close(packed, alone)
+            for side in ("left", "right"):
+                _close(model.backbone(rows, media, padding_side=side), alone)
+        assert (alone[0] - alone[1]).abs().max() > 1e-2, one.kind
 
 
 def test_text_never_becomes_a_special_token(subject: Subject) -> None:
@@ -348,7 +378,7 @@ def test_freezing_counts_numbers_and_touches_nothing_else(subject: Subject) -> N
 
 
 def test_kept_features_give_the_same_rewards(subject: Subject, comparisons: list[Comparison]) -> None:
-    """The first pass fills the cache, the second reads it; neither differs from towers that run each time."""
+    """A saved and loaded model decodes anew and fills the cache, then reads it; no reward differs from before."""
     model = subject.fresh()
     model.freeze(subject.family.towers)
     media = {digest for one in subject.encoded for digest in one.digests}

@@ -14,6 +14,8 @@ from tests.generation.families import FAMILIES
 
 from omnireward.errors import CheckpointError, RecipeError
 from omnireward.generation import ChatModel
+from omnireward.generation.loading import load
+from omnireward.generation.places import Place
 from omnireward.presentation import Item
 
 
@@ -101,6 +103,12 @@ def test_code_of_a_checkpoint_is_never_run(copy: Path) -> None:
     with pytest.raises(CheckpointError, match="never run"):
         ChatModel.load(str(copy))
     assert not (copy / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["attn_implementation", "_attn_implementation"])
+def test_a_checkpoint_does_not_choose_whose_code_computes_attention(copy: Path, name: str) -> None:
+    _change(copy, "config.json", lambda config: config.update({name: "somebody/kernel"}))
+    assert load(Place.parse(str(copy))).model.config._attn_implementation == "sdpa"
 
 
 def test_a_model_that_writes_nothing_is_refused(tmp_path: Path) -> None:

@@ -47,8 +47,9 @@ class Row:
     Attributes:
         ids: (length,) int64.
         spans: the half-open token ranges that embeddings fill, in order, over all media.
-        positions: (axes, length) int64 where positions have several axes (time, height, width); None: 0, 1, 2, ...
-            A token's position depends on what stands before it only, so rows that begin alike have the same there.
+        positions: (axes, length) int64 where positions have several axes (time, height, width), float32 where they are
+            fractions; None: 0, 1, 2, ... A token's position depends on what stands before it only, so rows that begin
+            alike have the same there.
     """
 
     ids: Tensor
@@ -111,6 +112,7 @@ class BackboneFamily:
         layout: where a media response is put by default.
         kinds: the kinds of media that it reads; others are refused.
         towers: freezing by name: tower name -> parameter name prefixes.
+        projectors: of the parameters in towers, the prefixes of those that join a tower to the language model.
         load: from a folder in the published layout. Raises CheckpointError on missing or left-over weights.
         tiny: the same class with a small config, random weights from a seed, and a tokenizer trained on the texts.
     """
@@ -122,6 +124,7 @@ class BackboneFamily:
     load: Callable[[Path], Backbone]
     tiny: Callable[[Iterable[str], int], Backbone]
     kinds: tuple[MediaKind, ...] = ("image", "video", "audio", "mesh")
+    projectors: tuple[str, ...] = ()
 
 
 def freeze(backbone: nn.Module, prefixes: Iterable[str]) -> int:

@@ -151,11 +151,11 @@ def _places(rows: Sequence[Row], mask: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _positions(rows: Sequence[Row], mask: Tensor) -> Tensor | None:
-    """(axes, rows, longest) int64 where positions have several axes; 0 on padding."""
+    """(axes, rows, longest) where positions have several axes; 0 on padding."""
     if all(row.positions is None for row in rows):
         return None
     axes = [_axes(row) for row in rows]
-    positions = torch.zeros(axes[0].shape[0], *mask.shape, dtype=torch.long)
+    positions = torch.zeros(axes[0].shape[0], *mask.shape, dtype=axes[0].dtype)
     for i, each in enumerate(axes):
         positions[:, i, mask[i]] = each
     return positions

@@ -15,15 +15,7 @@ _WORDS = (
 
 def train_tokenizer(texts: Iterable[str], special: Sequence[str], vocabulary: int = VOCABULARY) -> str:
     """A byte-level BPE tokenizer with Qwen's word pattern and the special tokens: the content of tokenizer.json."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer = without_words()
     # The special tokens come after training, so that, as in the published file, merging cannot yield them.
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary - len(special),
@@ -34,3 +26,17 @@ def train_tokenizer(texts: Iterable[str], special: Sequence[str], vocabulary: in
     tokenizer.add_special_tokens(list(special))
     content: str = tokenizer.to_str()
     return content
+
+
+def without_words() -> Tokenizer:
+    """A byte-level BPE tokenizer with Qwen's word pattern and no vocabulary yet."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer

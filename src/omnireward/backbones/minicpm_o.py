@@ -45,8 +45,7 @@ from omnireward.types import Media, Turn
 
 Decode = Callable[[Media], NDArray[Any]]
 TOKENIZER_FILE = "tokenizer.json"
-# Vocabulary logits and speech output, which a reward does not need, and the head, which the reward model reads itself.
-IGNORED = ("llm.lm_head.weight", "tts.", "v_head.", "value_head.")
+IGNORED = ("llm.lm_head.weight", "tts.")  # vocabulary logits and speech output, which a reward does not need
 # Padded lengths that one pass of a tower holds: 16 views of 448 x 448 pixels, 16 pieces of 30 s.
 VISION_BUDGET = 16 * 1024
 AUDIO_BUDGET = 16 * 3000
@@ -194,8 +193,9 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, decode: Decode | Non
     tokenizer = ChatTokenizer(read_text(folder / TOKENIZER_FILE), SPECIAL_TOKENS)
     weights = WeightFiles(folder, IGNORED)
     # The released config.json and the class that it configures disagree about the default: the weights know.
-    last = config.vision.num_hidden_layers - 1
-    config = replace(config, drop_vision_last_layer=not has_layer(weights.keys, "vpm.encoder.layers", last))
+    if weights.keys:  # opened for its shapes alone, a folder may have none
+        last = config.vision.num_hidden_layers - 1
+        config = replace(config, drop_vision_last_layer=not has_layer(weights.keys, "vpm.encoder.layers", last))
     with torch.device("meta"):
         model = MiniCPMO(config, tokenizer, Preprocessing.load(folder), decode)
     model.load_state_dict(weights.read(model.state_dict(), dtype), assign=True)
@@ -217,6 +217,7 @@ BACKBONE = BackboneFamily(
     model_types=(MODEL_TYPE,),
     layout="paper",
     towers={"vision": ("vpm.", "resampler."), "audio": ("apm.", "audio_projection_layer.")},
+    projectors=("resampler.", "audio_projection_layer."),
     load=load,
     tiny=tiny,
 )

@@ -62,6 +62,8 @@ def load(place: Place) -> Loaded:
     try:
         config: Any = AutoConfig.from_pretrained(place.name, trust_remote_code=False, **place.source)
         config = getattr(config, "thinker_config", config)  # of models that also speak, the part that writes
+        # A stranger's config may name a repository here, whose code would compute the attention.
+        config._attn_implementation = config._experts_implementation = None
         multimodal = type(config) in MODEL_FOR_MULTIMODAL_LM_MAPPING
         if not multimodal and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
             raise _no_writer(place, config)

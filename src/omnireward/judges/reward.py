@@ -1,4 +1,6 @@
-"""A scalar reward model as a judge: ``reward:FOLDER``. The margin is reward(a) - reward(b).
+"""A scalar reward model as a judge: ``reward:FOLDER``, or ``reward:OWNER/REPO@REVISION`` on the Hub.
+
+The margin is reward(a) - reward(b).
 
 Each response is encoded on its own first, in the background where it has media, so that a comparison with broken media
 fails alone; what is left is scored together. What is expected next is encoded while this batch is scored.
@@ -71,11 +73,12 @@ def _judgement(a: float, b: float) -> Judgement:
 
 def _open(argument: str, _options: JudgeOptions) -> Judge:
     if not argument:
-        raise RecipeError("the judge `reward` needs a checkpoint folder: reward:runs/quickstart")
+        raise RecipeError("the judge `reward` needs a checkpoint: reward:FOLDER, or reward:OWNER/REPO@REVISION")
     try:
         import torch
 
         from omnireward.ahead import Ahead
+        from omnireward.hub import find
         from omnireward.reward_model import RewardModel
     except ImportError as error:
         raise MissingExtraError("the judge `reward`", "train") from error
@@ -83,6 +86,7 @@ def _open(argument: str, _options: JudgeOptions) -> Judge:
         folder = Path(argument).expanduser()  # no shell does it behind the colon
     except RuntimeError as error:  # ~nobody
         raise RecipeError(f"cannot tell which folder {argument!r} is: {error}") from error
+    folder = find(folder).folder
     model = RewardModel.load(folder)
     model.requires_grad_(False)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -93,7 +97,7 @@ def _open(argument: str, _options: JudgeOptions) -> Judge:
 def _fingerprint(folder: Path) -> str:
     sha = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.suffix in (".json", ".safetensors", ".bin") and path.is_file():
+        if path.suffix in (".json", ".jinja", ".safetensors", ".bin") and path.is_file():
             sha.update(f"{path.name}:{path.stat().st_size}:".encode())
             with path.open("rb") as file:
                 sha.update(hashlib.file_digest(file, "sha256").digest())
@@ -114,4 +118,6 @@ def _example(folder: Path) -> str:
     return str(folder)
 
 
-JUDGE = JudgeKind(summary="a scalar reward model: reward:CHECKPOINT_FOLDER", open=_open, example=_example)
+JUDGE = JudgeKind(
+    summary="a scalar reward model: reward:FOLDER or reward:OWNER/REPO@REVISION", open=_open, example=_example
+)
