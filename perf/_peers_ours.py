@@ -103,7 +103,7 @@ def main(folder: Path, lengths: str, steps: int) -> None:
         model.freeze(config.freeze)
         model.packing = config.packing
         mixture = InOrder(samples, ((lengths, 1.0, range(len(samples))),), 0)
-        trainer = BradleyTerryTrainer(model, config, mixture, BadRows(skip=False))
+        trainer = BradleyTerryTrainer(model, config, mixture, BadRows(skip=False), {})
         clock = Clock()
         trainer.add_callback(clock)
         trainer.train()

@@ -12,9 +12,22 @@ from collections.abc import Sequence
 
 import omnireward
 from omnireward import plugins, recipes
-from omnireward.errors import OmniRewardError, UnknownNameError
+from omnireward.errors import OmniRewardError, StoppedError, UnknownNameError
 from omnireward.sample_text import printable
-from omnireward.verbs import Verb, data, described, env, evaluate, export, quickstart, report, serve, train
+from omnireward.verbs import (
+    Verb,
+    convert,
+    data,
+    described,
+    doctor,
+    evaluate,
+    export,
+    push,
+    quickstart,
+    report,
+    serve,
+    train,
+)
 from omnireward.verbs import list as list_verb
 
 HELP = """\
@@ -29,7 +42,8 @@ usage: omnireward VERB [--recipe NAME_OR_FILE] [flags]
 A recipe is a YAML file with flags (batch_size: 8 for --batch-size 8). Flags that are typed override it.
 Recipes shipped: {recipes}.
 
-Exit codes: 0 done; 1 a bug, with a traceback; 2 something you can mend, said on stderr; 130 stopped with Ctrl-C.
+Exit codes: 0 done, or stopped as asked with all saved; 1 a bug, with a traceback, or what doctor found broken; 2
+something you can mend, said on stderr; 130 stopped with Ctrl-C.
 """
 
 VERBS: dict[str, Verb] = {
@@ -39,9 +53,11 @@ VERBS: dict[str, Verb] = {
     "serve": serve.run,
     "report": report.run,
     "export": export.run,
+    "push": push.run,
+    "convert": convert.run,
     "data": data.run,
     "list": list_verb.run,
-    "env": env.run,
+    "doctor": doctor.run,
 }
 
 
@@ -58,6 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words[0] not in VERBS:
             raise UnknownNameError(f"unknown verb {words[0]!r}. {plugins.suggest(words[0], sorted(VERBS))}")
         VERBS[words[0]](words[1:])
+    except StoppedError as stop:
+        print(printable(str(stop)))
     except (OmniRewardError, OSError) as error:
         # A folder that is a file, no permission, a full disk: the system's own words say it best. Others are bugs.
         if isinstance(error, OSError) and not error.filename and error.errno not in (errno.ENOSPC, errno.EDQUOT):

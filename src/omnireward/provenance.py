@@ -19,6 +19,7 @@ import yaml
 from omnireward import atomic
 from omnireward.flags import to_flags
 
+CONFIG = "config.yaml"
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
 
@@ -62,7 +63,7 @@ def save_config(verb: str, config: object, out: Path) -> None:
     values = plain(config, out)
     if not isinstance(values, dict):
         raise TypeError(f"a config is a dataclass, not {config!r}")
-    atomic.write_text(out / "config.yaml", yaml.safe_dump({"verb": verb, **values}, sort_keys=True, allow_unicode=True))
+    atomic.write_text(out / CONFIG, yaml.safe_dump({"verb": verb, **values}, sort_keys=True, allow_unicode=True))
 
 
 def command(verb: str, config: object, out: Path) -> str:

@@ -35,7 +35,7 @@ def quickstart(config: QuickstartConfig) -> Path:
 
     run, folder = config.out / "run", config.out / "report"
     for old in (run, folder):
-        if old.exists() and any(old.iterdir()):
+        if old.exists() and any(not path.name.startswith(".") for path in old.iterdir()):
             if not (old / "config.yaml").is_file():  # what we write there; anything else is somebody's own
                 raise RecipeError(f"{old} is there and was not written by omnireward; choose another --out.")
             shutil.rmtree(old)

@@ -91,19 +91,19 @@ def test_training_in_packed_passes(folder: Path, own: Rewards, tmp_path: Path) -
     model = RewardModel.load(folder, head_dropout=config.head_dropout).requires_grad_(True)
     model.freeze(config.freeze)
     mixture = Mixture(SAMPLES, (("miniature", 1.0, range(len(SAMPLES))),), 0)
-    trainer = BradleyTerryTrainer(model, config, mixture, BadRows())
+    trainer = BradleyTerryTrainer(model, config, mixture, BadRows(), {})
     try:
         step = trainer.encoded_step(trainer.begin_step(SAMPLES)["step"])
         model.train()
         found = []
-        for one in step["passes"]:
-            loss, rewards = trainer.compute_loss(model, {**one, "ids": step["ids"]}, return_outputs=True)
+        for one in step.passes:
+            loss, rewards = trainer.compute_loss(model, one, return_outputs=True)
             assert loss.requires_grad
             found += torch.stack([rewards[one["chosen"]], rewards[one["rejected"]]], dim=1).tolist()
     finally:
         trainer.bar.close()
         trainer.ahead.close()
-    assert 1 < len(step["passes"]) < len(SAMPLES)
+    assert 1 < len(step.passes) < len(SAMPLES)
     np.testing.assert_allclose(np.array(found), own, rtol=0, atol=WITHIN)
 
 

@@ -7,19 +7,23 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
+from typing import Literal, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnireward.errors import BadRowError, RecipeError
+from omnireward.errors import BadRowError, RecipeError, UnknownNameError
 from omnireward.sources import BadRows
-from omnireward.train.mixing import Mixture, SeededOrder, chosen_first, mix, texts
+from omnireward.train.config import TrainConfig
+from omnireward.train.mixing import Mixture, SeededOrder, Wanted, chosen_first, mix, texts
 from omnireward.types import Comparison, Media, Sample, Task, Text, Turn
 
 Places = dict[str, list[Sample | BadRowError]]
 MakeSample = Callable[..., Sample]
 MakeSamples = Callable[[Sequence[str]], list[Sample | BadRowError]]
+Criteria = Literal["all", "with", "without"]
 TEN = [f"sample {n}" for n in range(10)]
 
 
@@ -179,6 +183,30 @@ def test_a_limit_is_of_samples_read_from_each_dataset(places: Places, make_sampl
     assert [sample.id for sample in mixture.samples] == ["2", "3", "y0", "y1", "y2"]
     assert mixture.ties == 1
     assert mixture.parts == (("x", 1.0, range(2)), ("y", 1.0, range(2, 5)))
+
+
+def test_tasks_and_criteria_choose_samples_and_count_the_others(places: Places, make_sample: MakeSample) -> None:
+    """By hand: of T2T with and without a criterion and T2I without; a limit is of those that are wanted."""
+    with_one = [make_sample(f"with {n}", criterion="short") for n in range(2)]
+    without = [make_sample(f"without {n}") for n in range(3)]
+    pictures = [replace(make_sample(f"picture {n}"), task=Task.T2I) for n in range(2)]
+    places["x"] = [*pictures, *with_one, *without]
+    for tasks, criteria, expected in (
+        ((), "all", [*pictures, *with_one, *without]),
+        (("T2I", "text_to_video"), "all", pictures),
+        (("T2T",), "with", with_one),
+        ((), "without", [*pictures, *without]),
+    ):
+        mixture = mix({"x": 1.0}, BadRows(), wanted=Wanted.of(tasks, cast(Criteria, criteria)))
+        assert list(mixture.samples) == expected
+        assert mixture.unwanted == 7 - len(expected)
+    assert len(mix({"x": 1.0}, BadRows(), 1, Wanted.of(("T2T",), "without")).samples) == 1
+    with pytest.raises(
+        RecipeError, match=r"gives no sample to train on: 0 .* Of other tasks or criteria than asked for: 7"
+    ):
+        mix({"x": 1.0}, BadRows(), wanted=Wanted.of(("T2A",), "all"))
+    with pytest.raises(UnknownNameError, match="unknown task 'T2X'"):
+        TrainConfig(out=Path("run"), tasks=("T2X",))
 
 
 def test_bad_rows_stop_the_run_or_are_counted(places: Places, make_sample: MakeSample) -> None:

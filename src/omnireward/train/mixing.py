@@ -12,12 +12,13 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Literal
 
 from torch.utils.data import Sampler
 
 from omnireward.errors import RecipeError
 from omnireward.sources import BadRows, read_place
-from omnireward.types import Sample, Text
+from omnireward.types import Sample, Task, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,13 @@ class Mixture:
         samples: `response_a` is the chosen one in each.
         parts: for each dataset its place, weight, and range in `samples`.
         ties: how many tied samples were left out.
+        unwanted: how many samples were left out because of their task, or of having a criterion or none.
     """
 
     samples: tuple[Sample, ...]
     parts: tuple[tuple[str, float, range], ...]
     ties: int
+    unwanted: int = 0
 
     def order(self, seed: int, epoch: int) -> list[int]:
         """Indices of one epoch. A weight of 0.5 shows half of a dataset, another half each epoch; 2 shows all twice."""
@@ -45,13 +48,46 @@ class Mixture:
         return [i for _, i in sorted(drawn)]
 
 
-def mix(datasets: Mapping[str, float], bad_rows: BadRows, limit: int | None = None) -> Mixture:
+@dataclass(slots=True)
+class Wanted:
+    """Which samples a run trains on.
+
+    Attributes:
+        tasks: their tasks; all when empty.
+        criteria: whether a criterion is asked for, refused, or neither.
+        refused: how many samples were not wanted.
+    """
+
+    tasks: frozenset[Task] = frozenset()
+    criteria: Literal["all", "with", "without"] = "all"
+    refused: int = 0
+
+    @classmethod
+    def of(cls, tasks: Sequence[str], criteria: Literal["all", "with", "without"]) -> Wanted:
+        """By the tasks' names. Raises UnknownNameError."""
+        return cls(frozenset(map(Task.parse, tasks)), criteria)
+
+    def __call__(self, sample: Sample) -> bool:
+        """Whether the sample is wanted; counts those that are not."""
+        has = bool(sample.comparison.criterion)
+        wanted = (not self.tasks or sample.task in self.tasks) and self.criteria in (
+            "all",
+            "with" if has else "without",
+        )
+        self.refused += not wanted
+        return wanted
+
+
+def mix(
+    datasets: Mapping[str, float], bad_rows: BadRows, limit: int | None = None, wanted: Wanted | None = None
+) -> Mixture:
     """Read every dataset.
 
     Args:
         datasets: place -> weight.
         bad_rows: what to do with rows that cannot be used.
-        limit: read at most this many samples from each.
+        limit: read at most this many samples from each, of those that are wanted.
+        wanted: chooses samples, and counts the others; all are wanted when None.
 
     Raises:
         RecipeError: no dataset, a weight or a limit that is not positive, or a dataset without a usable sample.
@@ -61,23 +97,26 @@ def mix(datasets: Mapping[str, float], bad_rows: BadRows, limit: int | None = No
     samples: list[Sample] = []
     parts: list[tuple[str, float, range]] = []
     ties = 0
+    wanted = wanted or Wanted()
     for place, weight in datasets.items():
         if not 0 < weight < float("inf"):
             raise RecipeError(f"the weight of {place!r} must be positive; got {weight}.")
         start = len(samples)
-        for sample in islice(read_place("datasets", place, bad_rows), limit):
+        for sample in islice(filter(wanted, read_place("datasets", place, bad_rows)), limit):
             if sample.preference == "tie":
                 ties += 1
             else:
                 samples.append(chosen_first(sample))
         if round(weight * (len(samples) - start)) < 1:
+            others = f" Of other tasks or criteria than asked for: {wanted.refused}." if wanted.refused else ""
             raise RecipeError(
                 f"{place!r} gives no sample to train on: {len(samples) - start} with a preference, weight {weight}."
+                f"{others}"
             )
         parts.append((place, weight, range(start, len(samples))))
     if not parts:
         raise RecipeError("no dataset was given; name at least one under `datasets`.")
-    return Mixture(tuple(samples), tuple(parts), ties)
+    return Mixture(tuple(samples), tuple(parts), ties, wanted.refused)
 
 
 def chosen_first(sample: Sample) -> Sample:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from omnireward import atomic
 from omnireward.progress import Progress
 
 
@@ -20,10 +23,9 @@ class LogLines(TrainerCallback):
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Drop what an earlier run wrote of steps that come now: after its last checkpoint, or everything."""
         if state.is_world_process_zero and self.path.is_file():
-            lines = self.path.read_text().splitlines(keepends=True)
-            # The last line has no line break if the run was killed while it was being written.
-            kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= state.global_step]
-            self.path.write_text("".join(kept))
+            lines = self.path.read_bytes().splitlines(keepends=True)
+            kept = takewhile(lambda line: _step(line) <= state.global_step, lines)
+            atomic.write_text(self.path, b"".join(kept).decode())
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
@@ -32,6 +34,14 @@ class LogLines(TrainerCallback):
         if state.is_world_process_zero:
             with self.path.open("a") as file:
                 file.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
+
+
+def _step(line: bytes) -> float:
+    """Of a line; infinite where it is torn by a kill, or holds what a disk makes of bytes that it never had."""
+    try:
+        return float(json.loads(line)["step"]) if line.endswith(b"\n") else math.inf
+    except ValueError:
+        return math.inf
 
 
 class ProgressBar(TrainerCallback):
@@ -43,6 +53,8 @@ class ProgressBar(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Start at the step that the run starts at."""
+        if not state.is_world_process_zero:
+            return
         self.bar = Progress("train on preferences", state.max_steps, state.global_step).__enter__()
 
     def on_log(
