@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 OUT ?= out/quickstart
+# Test processes side by side; each takes about 1 GB. WORKERS=0 runs them in one, for a debugger.
+WORKERS ?= 2
 
 # OpenMP with more threads than free cores is several times slower than one thread.
 export OMP_NUM_THREADS := 1
@@ -24,10 +26,10 @@ quickstart: setup  ## train, judge and report on nine tasks, offline (minutes on
 	$(BIN)/omnireward quickstart --out $(OUT)
 
 test: setup  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-fast: setup  ## the suite without its slow tests
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow'
 
 lint: setup
 	$(BIN)/ruff check .

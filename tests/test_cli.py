@@ -106,22 +106,22 @@ def test_a_bug_keeps_its_traceback_and_ctrl_c_is_130(run: Run, monkeypatch: pyte
     def stop(words: list[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.VERBS, "env", stop)
-    assert run("env") == (130, "", "stopped.\n")
-    monkeypatch.setitem(cli.VERBS, "env", lambda _words: [][0])
+    monkeypatch.setitem(cli.VERBS, "doctor", stop)
+    assert run("doctor") == (130, "", "stopped.\n")
+    monkeypatch.setitem(cli.VERBS, "doctor", lambda _words: [][0])
     with pytest.raises(IndexError):
-        run("env")
+        run("doctor")
 
 
 def test_a_full_disk_is_no_bug_and_an_odd_system_error_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(number: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setitem(cli.VERBS, "env", lambda _words: fail(errno.ENOSPC))
-    assert run("env") == (2, "", "error: [Errno 28] No space left on device\n")
-    monkeypatch.setitem(cli.VERBS, "env", lambda _words: fail(errno.EBADF))
+    monkeypatch.setitem(cli.VERBS, "doctor", lambda _words: fail(errno.ENOSPC))
+    assert run("doctor") == (2, "", "error: [Errno 28] No space left on device\n")
+    monkeypatch.setitem(cli.VERBS, "doctor", lambda _words: fail(errno.EBADF))
     with pytest.raises(OSError, match="Bad file descriptor"):
-        run("env")
+        run("doctor")
 
 
 def test_evaluate_judges_reports_and_says_where_the_page_is(run: Run, tmp_path: Path) -> None:
@@ -209,10 +209,3 @@ def test_data_export_writes_a_benchmark_that_is_judged_alike(run: Run, tmp_path:
         lines = map(json.loads, (folder / "judgements.jsonl").read_text().splitlines())
         margins.append(sorted((line["task"], line["margin"]) for line in lines))
     assert margins[0] == margins[1]
-
-
-def test_env_names_versions(run: Run) -> None:
-    code, out, _ = run("env")
-    assert code == 0
-    assert f"omnireward {omnireward.__version__}" in out
-    assert "numpy " in out
