@@ -8,6 +8,7 @@ import pickle
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
@@ -193,7 +194,8 @@ def test_a_checkpoint_has_the_published_files(saved: Path) -> None:
     assert not any(name.startswith("v_head") for name in load_file(saved / "model.safetensors"))
     record = json.loads((saved / "omnireward.json").read_text())
     wanted = {"family": FAMILY, "layout": "natural", "omnireward": omnireward.__version__}
-    assert record == wanted | {"tokenizer": tokenizer_digest(saved)}
+    digests = {name: sha256((saved / name).read_bytes()).hexdigest() for name in ("model.safetensors", HEAD)}
+    assert record == wanted | {"tokenizer": tokenizer_digest(saved), "weights": digests}
 
 
 def test_the_model_card_says_what_the_checkpoint_is(saved: Path) -> None:
@@ -261,10 +263,23 @@ def test_half_a_head_is_refused(folder: Path) -> None:
 
 
 def test_a_head_saved_by_torch_is_read(folder: Path, model: RewardModel) -> None:
-    """The field's older checkpoints have value_head.bin."""
+    """The field's older checkpoints have value_head.bin, and no record of ours."""
+    (folder / "omnireward.json").unlink()
     torch.save(load_file(folder / HEAD), folder / "value_head.bin")
     (folder / HEAD).unlink()
     assert torch.equal(RewardModel.load(folder).head.weight, model.head.weight)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", HEAD])
+@pytest.mark.parametrize("place", [0.5, 1.0])
+def test_a_flipped_bit_in_weights_is_refused_by_the_name_of_their_file(folder: Path, name: str, place: float) -> None:
+    """In the middle, and the lowest bit of the last number: both load as weights like any other."""
+    data = bytearray((folder / name).read_bytes())
+    at = min(len(data) - 4, int(len(data) * place))
+    data[at] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(CheckpointError, match=f"no longer holds the weights that it was saved with: {name}"):
+        RewardModel.load(folder)
 
 
 class _Bomb:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from reprlib import repr as short
 from typing import cast
@@ -15,6 +16,7 @@ from omnireward.types import Layout
 
 # What makes words into token ids; the last two where there is no tokenizer.json.
 READING = ("tokenizer.json", "chat_template.jinja", "tokenizer_config.json", "vocab.json", "merges.txt")
+_HASHED_AT_ONCE = 4  # files; hashing leaves Python's lock
 
 
 def load_backbone(folder: Path) -> tuple[str, Backbone]:
@@ -79,3 +81,37 @@ def check_tokenizer(folder: Path, record: Path) -> None:
             f"{folder} was trained with another tokenizer or chat template than it holds now ({', '.join(READING)}), "
             "so its rewards would be of no meaning. Put back the files that it was saved with."
         )
+
+
+def weight_digests(folder: Path) -> dict[str, str]:
+    """Hex SHA-256 of each file of weights in a folder, by its name."""
+    files = sorted(path for path in folder.glob("*.safetensors") if path.is_file())
+    with ThreadPoolExecutor(_HASHED_AT_ONCE, "hash") as pool:
+        return dict(zip((path.name for path in files), pool.map(_sha256, files), strict=True))
+
+
+def check_weights(folder: Path, record: Path) -> None:
+    """Refuse weights other than the checkpoint was saved with, where it recorded their digests.
+
+    A bit that a disk or a copy flipped leaves a file that loads, and a model whose rewards are somehow wrong.
+
+    Raises:
+        CheckpointError: one differs, or the record is not understood.
+    """
+    recorded: object = read_json(record).get("weights") if record.exists() else None
+    if recorded is None:
+        return
+    if not isinstance(recorded, dict):
+        raise CheckpointError(f"{record} records the weights as {short(recorded)}; they are digests by file name.")
+    there = weight_digests(folder)
+    changed = sorted(str(name) for name, digest in recorded.items() if there.get(name) != digest)
+    if changed:
+        raise CheckpointError(
+            f"{folder} no longer holds the weights that it was saved with: {', '.join(changed[:3])} is not the same "
+            f"file. Copy it again. If it was changed on purpose, remove `weights` from {record.name}."
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -23,10 +23,12 @@ from omnireward.backbones import Backbone, BackboneFamily, Prepared, freeze
 from omnireward.checkpoint import (
     READING,
     check_tokenizer,
+    check_weights,
     load_backbone,
     recorded_base,
     recorded_layout,
     tokenizer_digest,
+    weight_digests,
 )
 from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
@@ -230,7 +232,8 @@ class RewardModel(nn.Module):
             else:
                 self.backbone.save(fresh)
             write_head(self.head, fresh)
-            record |= {"tokenizer": tokenizer_digest(fresh)} | ({"base": self.base} if self.base else {})
+            record |= {"tokenizer": tokenizer_digest(fresh), "weights": weight_digests(fresh)}
+            record |= {"base": self.base} if self.base else {}
             (fresh / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
             parameters = sum(p.numel() for p in self.parameters())
             (fresh / "README.md").write_text(model_card(self.family, self.layout, parameters, self.base))
@@ -277,6 +280,7 @@ class RewardModel(nn.Module):
             )
         model = cls(backbone, family, recorded, head_dropout)
         model.head.load_state_dict(read_head(folder, backbone.hidden_size))
+        check_weights(folder, folder / RECORD)
         model.base, model.on_base = place.pinned or recorded_base(folder / RECORD), on_base
         model.freeze(model.towers)
         model.features.store = default_store()
