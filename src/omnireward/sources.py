@@ -109,7 +109,10 @@ def open_place(folder: SourceFolder, place: str) -> tuple[str, SampleSource, str
         return name, _load(folder, name), location
     if not place or _looks_like_path(place):
         raise SourceError(f"{_no_such_place(place)} Known names: {', '.join(known)}.")
-    return name, _load(folder, name), location  # raises, with the nearest names
+    try:
+        return name, _load(folder, name), location
+    except UnknownNameError as error:  # it names the nearest ones
+        raise UnknownNameError(f"{error} There is no folder {place!r} here either.") from error
 
 
 def local_root(location: str, home: str) -> Path:

@@ -42,6 +42,7 @@ from omnireward.train.stops import Stops
 from omnireward.train.teach import teach
 from omnireward.train.tiny import is_tiny, make
 from omnireward.train.together import rank, tell, union
+from omnireward.train.tuning import check as check_parts
 from omnireward.train.tuning import groups, tune
 from omnireward.types import Sample, Side
 
@@ -76,6 +77,7 @@ def _train(config: TrainConfig) -> None:
     model = _start(config, mixture, checkpoint)
     model.features.dtype = torch.bfloat16 if config.bf16 else None
     if (config.teach_towers or config.teach_language) and checkpoint is None:
+        check_parts(model, config)
         _teach(model.requires_grad_(True), config)
     tune(model, config)
     model.max_tokens = config.max_tokens

@@ -40,8 +40,8 @@ def tune(model: RewardModel, config: TrainConfig) -> None:
         RecipeError: settings that contradict each other, or the adapters that the model has already.
         MissingExtraError: 4 bits without bitsandbytes.
     """
+    check(model, config)
     parts = parts_of(model)
-    _check_names(model, parts, config)
     if config.lora_rank:
         _adapt(model, parts, config)
     elif model.on_base:
@@ -57,6 +57,20 @@ def tune(model: RewardModel, config: TrainConfig) -> None:
     model.head.requires_grad_(True)
     if config.gradient_checkpointing:
         checkpoint_layers(model.backbone)
+
+
+def check(model: RewardModel, config: TrainConfig) -> None:
+    """Look at the names of parts and layers, before hours are spent on what comes before. Raises as `tune`."""
+    parts = parts_of(model)
+    parts.check(config.freeze, "freeze", "vision", "audio", PROJECTORS)  # a tower that is not there is frozen already
+    parts.check(config.thaw, "thaw")
+    parts.check(config.learning_rates, "learning_rates", HEAD)
+    names = [parts.of(name) for name, _ in model.backbone.named_parameters()]
+    for part in config.thaw:
+        if not any(part in mine and set(mine) & set(config.freeze) for mine in names):
+            raise RecipeError(f"thaw names {part}, of which nothing is frozen; frozen: {', '.join(config.freeze)}.")
+    if config.lora_rank:
+        tuple(_targets(model.backbone, parts, config))
 
 
 def parts_of(model: RewardModel) -> Parts:
@@ -203,13 +217,3 @@ def _frozen(parts: Parts, name: str, config: TrainConfig) -> bool:
 def _parts_of_parameter(parts: Parts, name: str) -> tuple[str, ...]:
     inside = name.removeprefix("backbone.")
     return parts.of(inside) if inside != name else (HEAD,)
-
-
-def _check_names(model: RewardModel, parts: Parts, config: TrainConfig) -> None:
-    parts.check(config.freeze, "freeze", "vision", "audio", PROJECTORS)  # a tower that is not there is frozen already
-    parts.check(config.thaw, "thaw")
-    parts.check(config.learning_rates, "learning_rates", HEAD)
-    names = [parts.of(name) for name, _ in model.backbone.named_parameters()]
-    for part in config.thaw:
-        if not any(part in mine and set(mine) & set(config.freeze) for mine in names):
-            raise RecipeError(f"thaw names {part}, of which nothing is frozen; frozen: {', '.join(config.freeze)}.")
