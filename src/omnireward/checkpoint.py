@@ -16,7 +16,7 @@ from omnireward.types import Layout
 
 # What makes words into token ids; the last two where there is no tokenizer.json.
 READING = ("tokenizer.json", "chat_template.jinja", "tokenizer_config.json", "vocab.json", "merges.txt")
-_HASHED_AT_ONCE = 4  # files; hashing leaves Python's lock
+HASHED_AT_ONCE = 4  # files; hashing leaves Python's lock
 
 
 def load_backbone(folder: Path) -> tuple[str, Backbone]:
@@ -86,8 +86,8 @@ def check_tokenizer(folder: Path, record: Path) -> None:
 def weight_digests(folder: Path) -> dict[str, str]:
     """Hex SHA-256 of each file of weights in a folder, by its name."""
     files = sorted(path for path in folder.glob("*.safetensors") if path.is_file())
-    with ThreadPoolExecutor(_HASHED_AT_ONCE, "hash") as pool:
-        return dict(zip((path.name for path in files), pool.map(_sha256, files), strict=True))
+    with ThreadPoolExecutor(HASHED_AT_ONCE, "hash") as pool:
+        return dict(zip((path.name for path in files), pool.map(sha256_of, files), strict=True))
 
 
 def check_weights(folder: Path, record: Path) -> None:
@@ -112,6 +112,7 @@ def check_weights(folder: Path, record: Path) -> None:
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
+from omnireward.backbones._weights import opened, some
 from omnireward.errors import CheckpointError
-
-_SHOWN = 4  # names in a message
 
 
 def read_exactly(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -27,7 +26,7 @@ def read_exactly(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
         missing, left_over = wanted.keys() - there, there - wanted.keys()
         if missing or left_over:
             raise CheckpointError(
-                f"{path} does not fit. Missing: {_some(missing)}. Left over: {_some(left_over)}. "
+                f"{path} does not fit. Missing: {some(missing)}. Left over: {some(left_over)}. "
                 "Copy the whole folder again, or train anew."
             )
         for key, like in wanted.items():
@@ -43,12 +42,4 @@ def read_exactly(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _open(path: Path) -> safe_open:
     if not path.is_file():
         raise CheckpointError(f"{path.parent} has no {path.name}; copy the whole folder again.")
-    try:
-        return safe_open(path, framework="pt")
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
-
-
-def _some(keys: set[str]) -> str:
-    shown = ", ".join(sorted(keys)[:_SHOWN]) or "none"
-    return shown if len(keys) <= _SHOWN else f"{shown} and {len(keys) - _SHOWN} more"
+    return opened(path)

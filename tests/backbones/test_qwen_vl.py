@@ -14,6 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from tests.backbones.conftest import WORDS, Gallery
 from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen3VLForConditionalGeneration
@@ -25,32 +26,13 @@ from omnireward.backbones._qwen_pictures import patches
 from omnireward.backbones._qwen_preprocessing import Pixels
 from omnireward.backbones._qwen_vl import PICTURE, SPECIAL_TOKENS, VIDEO, QwenVL
 from omnireward.errors import CheckpointError, MediaError, UnreadableMediaError
-from omnireward.types import Media, MediaKind, Part, Text, Turn
+from omnireward.types import Media, Part, Text, Turn
 
 ORACLES: dict[str, Any] = {
     "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
     "qwen3_vl": Qwen3VLForConditionalGeneration,
 }
 NUMBERED = np.random.default_rng(0)
-
-
-WORDS = ["Which answer is better?", "a red dot on a white sheet", "The dot should be large.", "yes\nno\n\nmaybe", "été"]
-
-
-class Gallery:
-    """Decodes nothing: a medium's bytes are a key into a table of arrays."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[bytes, NDArray[Any]] = {}
-
-    def add(self, kind: MediaKind, array: NDArray[Any]) -> Media:
-        key = f"medium {len(self._arrays)}".encode()
-        self._arrays[key] = array
-        return Media(kind, key)
-
-    def __call__(self, media: Media) -> NDArray[Any]:
-        assert isinstance(media.source, bytes)
-        return self._arrays[media.source]
 
 
 @dataclass(frozen=True)

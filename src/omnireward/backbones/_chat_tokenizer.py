@@ -73,33 +73,44 @@ def _check_parts(given: Mapping[str, Any]) -> None:
             raise CheckpointError(f"tokenizer.json has a merge that is no pair of pieces: {short(merge)}.")
         if "".join(pair) not in vocabulary:
             raise CheckpointError(f"tokenizer.json merges {short(pair)} into something that its vocabulary lacks.")
-    used = [*_types(given.get("normalizer")), *_types(given.get("pre_tokenizer"))]
+    used = [*types_in(given.get("normalizer")), *types_in(given.get("pre_tokenizer"))]
     unknown = [name for name in used if name not in PARTS]
     if unknown:
         raise CheckpointError(f"tokenizer.json uses {short(unknown)}; known: {', '.join(PARTS)}.")
 
 
-def _types(part: object) -> Iterator[object]:
+def types_in(part: object) -> Iterator[object]:
     """The `type` of a part of a tokenizer and of the parts inside it."""
     if isinstance(part, dict):
         if "type" in part:
             yield part["type"]
         for inner in part.values():
-            yield from _types(inner)
+            yield from types_in(inner)
     elif isinstance(part, list):
         for inner in part:
-            yield from _types(inner)
+            yield from types_in(inner)
 
 
 def _tokenizer(given: Mapping[str, Any], added_tokens: object) -> Tokenizer:
-    """What turns text into ids; parts that do something else, such as padding and decoding, are left out."""
+    # Dropout would draw lots, and a word for unknown bytes that is itself unknown fails at the first of them.
+    return built(given, given["model"] | {"dropout": None, "unk_token": None}, added_tokens)
+
+
+def built(given: Mapping[str, Any], model: Mapping[str, Any], added_tokens: object) -> Tokenizer:
+    """What turns text into ids; parts that do something else, such as padding and decoding, are left out.
+
+    Args:
+        given: the content of tokenizer.json.
+        model: in place of its own.
+        added_tokens: in place of its own.
+
+    Raises:
+        CheckpointError: the library does not take it.
+    """
     used = {name: given.get(name) for name in ("version", "normalizer", "pre_tokenizer")}
     unused = dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
-    # Dropout would draw lots, and a word for unknown bytes that is itself unknown fails at the first of them.
-    model = given["model"] | {"dropout": None, "unk_token": None}
-    written = json.dumps(used | unused | {"model": model, "added_tokens": added_tokens})
     try:
-        return Tokenizer.from_str(written)
+        return Tokenizer.from_str(json.dumps(used | unused | {"model": model, "added_tokens": added_tokens}))
     except Exception as error:
         if type(error) is not Exception:  # what the library raises for any fault of the file; others are bugs
             raise

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from omnireward.backbones import Prepared
 from omnireward.backbones._chat_tokenizer import ChatTokenizer
@@ -55,7 +55,12 @@ class Thinker(QwenVL):
         audio: Any = cast(Any, build(self.CONFIG, config)).audio_config
         check_front_end(preprocessing.image_extra, audio.num_mel_bins)
         self._mel = Mel(audio.num_mel_bins, silent_end=self.SILENT_END)
-        self.audio_tower = self.AUDIO(audio)
+        self.audio_tower = self.ear(audio)
+
+    @classmethod
+    def ear(cls, config: PretrainedConfig) -> PreTrainedModel:
+        """The audio tower."""
+        return cls.AUDIO(config)
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,14 +8,12 @@ are, since text is meant to use them.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from reprlib import repr as short
 from typing import Any
 
-from tokenizers import Tokenizer
-
+from omnireward.backbones._chat_tokenizer import built, types_in
 from omnireward.backbones._text_template import Piece
 from omnireward.checkpoint_json import parse_json
 from omnireward.errors import CheckpointError
@@ -58,7 +56,7 @@ class InertTokenizer:
         self.special = special
         self._names = names
         self._spelled = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))) or r"(?!)")
-        self._tokenizer = _built(given, model | parts, renamed)
+        self._tokenizer = built(given, model | parts, renamed)
 
     def ids(self, pieces: Iterable[Piece]) -> list[int]:
         """Token ids of what was written. A lone surrogate reads as a question mark."""
@@ -92,26 +90,8 @@ def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
         raise CheckpointError("tokenizer.json's model has no vocabulary of ids.")
     if not isinstance(merges, list):
         raise CheckpointError("tokenizer.json's model has no merges.")
-    used = {name for part in ("normalizer", "pre_tokenizer") for name in _types(given.get(part))}
+    used = {str(name) for part in ("normalizer", "pre_tokenizer") for name in types_in(given.get(part))}
     unknown = sorted(used - set(PARTS))
     if unknown:
         raise CheckpointError(f"tokenizer.json uses {', '.join(unknown)}; known: {', '.join(PARTS)}.")
     return model
-
-
-def _types(part: object) -> list[str]:
-    """The `type` of a part of a tokenizer and of the parts inside it."""
-    inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    own = [str(part["type"])] if isinstance(part, dict) and "type" in part else []
-    return own + [name for each in inner for name in _types(each)]
-
-
-def _built(given: Mapping[str, Any], model: Mapping[str, Any], added: list[dict[str, Any]]) -> Tokenizer:
-    used = {name: given.get(name) for name in ("version", "normalizer", "pre_tokenizer")}
-    unused = dict.fromkeys(("truncation", "padding", "post_processor", "decoder"))
-    try:
-        return Tokenizer.from_str(json.dumps(used | unused | {"model": model, "added_tokens": added}))
-    except Exception as error:
-        if type(error) is not Exception:  # what the library raises for any fault of the file; others are bugs
-            raise
-        raise CheckpointError(f"tokenizer.json cannot be used: {error}") from error

@@ -58,7 +58,7 @@ class WeightFiles:
         self._where: dict[str, Path] = {}
         self._folder = folder
         for path in [] if _shapes.get() and not _has_weights(folder) else _files(folder):
-            with _open(path) as file:
+            with opened(path) as file:
                 self._where |= dict.fromkeys(file.keys(), path)
         heads = head_prefixes(folder)
         self.heads = {key for key in self._where if key.startswith(heads)}
@@ -74,14 +74,14 @@ class WeightFiles:
         there = self._where or not _shapes.get()
         if there and (missing or left_over):
             raise CheckpointError(
-                f"the weights do not fit config.json. Missing: {_some(missing)}. Left over: {_some(left_over)}."
+                f"the weights do not fit config.json. Missing: {some(missing)}. Left over: {some(left_over)}."
             )
         if _shapes.get():
             stored = dtype or self._stored()
             return {key: torch.empty(tensor.shape, dtype=stored, device="meta") for key, tensor in wanted.items()}
         tensors: dict[str, Tensor] = {}
         for path in sorted(set(self._where.values())):
-            with _open(path) as file:
+            with opened(path) as file:
                 for key in sorted(key for key in self.keys if self._where[key] == path):
                     _check_shape(key, tuple(file.get_slice(key).get_shape()), tuple(wanted[key].shape))
                     # A copy: where numbers lie in a file is any multiple of 8 bytes, and kernels that read 64 at once
@@ -91,13 +91,13 @@ class WeightFiles:
 
     def tensor(self, key: str) -> Tensor:
         """One tensor, whosever it is. Raises CheckpointError where it is not of floating point."""
-        with _open(self._where[key]) as file:
+        with opened(self._where[key]) as file:
             return _floating(key, file.get_tensor(key))
 
     def _stored(self) -> torch.dtype:
         """What most weights are stored as: by the first of them, or by config.json where there are none."""
         for path in sorted(set(self._where.values())):
-            with _open(path) as file:
+            with opened(path) as file:
                 key = next(key for key in file.keys() if self._where[key] == path)  # noqa: SIM118 - no dictionary
                 return _STORED.get(file.get_slice(key).get_dtype(), torch.float32)
         config = read_json(self._folder / "config.json")
@@ -158,7 +158,7 @@ def _files(folder: Path) -> list[Path]:
     strange = {str(value) for value in values if not isinstance(value, str) or value not in there}
     if strange or not values:
         raise CheckpointError(
-            f"{folder / INDEX} lists {len(values)} weights. Not files of its folder: {_some(strange)}."
+            f"{folder / INDEX} lists {len(values)} weights. Not files of its folder: {some(strange)}."
         )
     return [folder / name for name in sorted(set(values))]
 
@@ -176,14 +176,16 @@ def _floating(key: str, tensor: Tensor) -> Tensor:
     return tensor
 
 
-def _open(path: Path) -> safe_open:
+def opened(path: Path) -> safe_open:
+    """A safetensors file. Raises CheckpointError."""
     try:
         return safe_open(path, framework="pt")
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read as safetensors: {error}") from error
 
 
-def _some(keys: set[str]) -> str:
+def some(keys: set[str]) -> str:
+    """A few names, for an error."""
     shown = ", ".join(sorted(keys)[:_SHOWN]) or "none"
     return shown if len(keys) <= _SHOWN else f"{shown} and {len(keys) - _SHOWN} more"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from transformers import Qwen2_5OmniThinkerConfig
+from transformers import PretrainedConfig, PreTrainedModel, Qwen2_5OmniThinkerConfig
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
     Qwen2_5OmniAudioEncoder,
     Qwen2_5OmniThinkerTextModel,
@@ -17,15 +17,13 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
 )
 
 from omnireward.backbones import BackboneFamily
-from omnireward.backbones._chat_tokenizer import ChatTokenizer
 from omnireward.backbones._chatml import END_OF_TURN, TURN
 from omnireward.backbones._qwen_audio import Unread
 from omnireward.backbones._qwen_audio_config import check_thinker
 from omnireward.backbones._qwen_audio_text import OmniWriter
 from omnireward.backbones._qwen_audio_thinker import Thinker, tiny_preprocessing
 from omnireward.backbones._qwen_config import check_heads, check_windows
-from omnireward.backbones._qwen_preprocessing import CLIP_MEAN, CLIP_STD, VisionPreprocessing
-from omnireward.backbones._qwen_vl import Decode
+from omnireward.backbones._qwen_preprocessing import CLIP_MEAN, CLIP_STD
 
 WHOLE_MODEL = "qwen2_5_omni"
 MODEL_TYPE = f"{WHOLE_MODEL}_thinker"
@@ -62,16 +60,13 @@ class Qwen25Omni(Thinker):
     }
     SPECIAL_TOKENS = (TURN, END_OF_TURN, *TOKEN_FIELDS.values())
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        tokenizer: ChatTokenizer,
-        preprocessing: VisionPreprocessing,
-        decode: Decode | None = None,
-    ) -> None:
-        super().__init__(config, tokenizer, preprocessing, decode)
-        unread = self.audio_tower.get_submodule("audio_bos_eos_token")
-        self.audio_tower.audio_bos_eos_token = Unread(unread.get_parameter("weight"))
+    @classmethod
+    def ear(cls, config: PretrainedConfig) -> PreTrainedModel:
+        """The audio tower, whose weight that nothing reads cannot be trained."""
+        tower = super().ear(config)
+        unread = tower.get_submodule("audio_bos_eos_token")
+        tower.audio_bos_eos_token = Unread(unread.get_parameter("weight"))
+        return tower
 
     @staticmethod
     def check(config: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor
-from transformers import Qwen3OmniMoeThinkerConfig
+from transformers import PretrainedConfig, PreTrainedModel, Qwen3OmniMoeThinkerConfig
 from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import (
     Qwen3OmniMoeAudioEncoder,
     Qwen3OmniMoeThinkerTextModel,
@@ -23,15 +23,12 @@ from transformers.models.qwen3_omni_moe.modeling_qwen3_omni_moe import (
 )
 
 from omnireward.backbones import BackboneFamily
-from omnireward.backbones._chat_tokenizer import ChatTokenizer
 from omnireward.backbones._chatml import END_OF_TURN, TURN
 from omnireward.backbones._qwen_audio_config import check_thinker
 from omnireward.backbones._qwen_audio_experts import fuse_experts, split_experts
 from omnireward.backbones._qwen_audio_text import OmniWriter
 from omnireward.backbones._qwen_audio_thinker import Thinker, tiny_preprocessing
 from omnireward.backbones._qwen_config import check_stacked, layers, whole
-from omnireward.backbones._qwen_preprocessing import VisionPreprocessing
-from omnireward.backbones._qwen_vl import Decode
 from omnireward.backbones._weights import WeightFiles
 from omnireward.errors import CheckpointError
 
@@ -73,15 +70,12 @@ class Qwen3Omni(Thinker):
     }
     SPECIAL_TOKENS = (TURN, END_OF_TURN, *TOKEN_FIELDS.values())
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        tokenizer: ChatTokenizer,
-        preprocessing: VisionPreprocessing,
-        decode: Decode | None = None,
-    ) -> None:
-        super().__init__(config, tokenizer, preprocessing, decode)
-        cast(Any, self.audio_tower).conv_chunksize = WINDOWS_AT_ONCE
+    @classmethod
+    def ear(cls, config: PretrainedConfig) -> PreTrainedModel:
+        """The audio tower, with a bound on what its first convolutions take at once."""
+        tower = super().ear(config)
+        cast(Any, tower).conv_chunksize = WINDOWS_AT_ONCE
+        return tower
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Go to another device or type of numbers. Experts are multiplied all at once, but never so in float64."""

@@ -39,7 +39,6 @@ def arguments(config: TrainConfig) -> TrainingArguments:
         logging_nan_inf_filter=False,
         save_strategy="steps" if config.save_every else "no",
         save_steps=config.save_every or 500,
-        save_total_limit=2,
         report_to=config.report_to.split(","),
         remove_unused_columns=False,
         dataloader_num_workers=0,

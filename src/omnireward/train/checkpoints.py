@@ -9,7 +9,6 @@ later is found by its sha256: a flipped bit in weights would load and train on w
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import shutil
 import sys
@@ -21,12 +20,12 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from omnireward.atomic import SAVING, synced
+from omnireward.checkpoint import HASHED_AT_ONCE, sha256_of
 from omnireward.errors import CheckpointError, RecipeError, TrainingError
 
 CHECKPOINT = "checkpoint-"
 MANIFEST = "manifest.json"
 KEEP = 2  # whole checkpoints: the newest, and one more in case the disk damages it
-_HASHED_AT_ONCE = 4  # files; hashing leaves Python's lock
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -56,7 +55,7 @@ def publish(fresh: Path, out: Path) -> Path:
     subfolders: all files below `fresh` are part of the checkpoint.
     """
     files = sorted(path for path in fresh.rglob("*") if path.is_file())
-    with ThreadPoolExecutor(_HASHED_AT_ONCE, "hash") as pool:
+    with ThreadPoolExecutor(HASHED_AT_ONCE, "hash") as pool:
         known = dict(zip((path.relative_to(fresh).as_posix() for path in files), pool.map(_kept, files), strict=True))
     (fresh / MANIFEST).write_text(json.dumps({"files": known}, indent=1, sort_keys=True) + "\n")
     synced(fresh / MANIFEST)
@@ -93,8 +92,8 @@ def fault(folder: Path, read: bool = True) -> str | None:
             return f"{name} has {there:,} bytes, and {size:,} were written"
     if not read:
         return None
-    with ThreadPoolExecutor(_HASHED_AT_ONCE, "hash") as pool:
-        found = pool.map(_sha256, (folder / name for name in known))
+    with ThreadPoolExecutor(HASHED_AT_ONCE, "hash") as pool:
+        found = pool.map(sha256_of, (folder / name for name in known))
         changed = [name for (name, (_, sha256)), now in zip(known.items(), found, strict=True) if now != sha256]
     return f"{changed[0]} no longer has the bytes that were written: its sha256 is another" if changed else None
 
@@ -189,9 +188,4 @@ def _remove(folder: Path) -> None:
 
 def _kept(path: Path) -> dict[str, int | str]:
     synced(path)
-    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
