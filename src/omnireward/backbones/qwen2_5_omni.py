@@ -24,6 +24,7 @@ from omnireward.backbones._qwen_audio_text import OmniWriter
 from omnireward.backbones._qwen_audio_thinker import Thinker, tiny_preprocessing
 from omnireward.backbones._qwen_config import check_heads, check_windows
 from omnireward.backbones._qwen_preprocessing import CLIP_MEAN, CLIP_STD
+from omnireward.backbones._qwen_tiny import TEXT_2_5, VISION_2_5
 
 WHOLE_MODEL = "qwen2_5_omni"
 MODEL_TYPE = f"{WHOLE_MODEL}_thinker"
@@ -90,36 +91,7 @@ def tiny(texts: Iterable[str], seed: int) -> Qwen25Omni:
 
     A picture is at most 9 embeddings, a video 2 slices of 4; a second of sound is 25.
     """
-    text = {
-        "hidden_act": "silu",
-        "hidden_size": 128,
-        "initializer_range": 0.05,
-        "intermediate_size": 256,
-        "max_position_embeddings": 4096,
-        "model_type": "qwen2_5_omni_text",
-        "num_attention_heads": 4,
-        "num_hidden_layers": 3,
-        "num_key_value_heads": 2,
-        "rms_norm_eps": 1e-6,
-        "rope_scaling": {"mrope_section": [4, 6, 6], "rope_type": "default"},
-        "rope_theta": 1_000_000.0,
-    }
-    vision = {
-        "depth": 2,
-        "fullatt_block_indexes": [1],
-        "hidden_act": "silu",
-        "hidden_size": 64,
-        "in_channels": 3,
-        "initializer_range": 0.05,
-        "intermediate_size": 128,
-        "model_type": "qwen2_5_omni_vision_encoder",
-        "num_heads": 4,
-        "out_hidden_size": 128,
-        "patch_size": 14,
-        "spatial_merge_size": 2,
-        "temporal_patch_size": 2,
-        "window_size": 56,
-    }
+    scaling = {"mrope_section": [4, 6, 6], "rope_type": "default"}
     audio = {
         "d_model": 64,
         "encoder_attention_heads": 4,
@@ -137,9 +109,9 @@ def tiny(texts: Iterable[str], seed: int) -> Qwen25Omni:
         "audio_config": audio,
         "model_type": MODEL_TYPE,
         "position_id_per_seconds": 25,
-        "text_config": text,
+        "text_config": TEXT_2_5 | {"model_type": "qwen2_5_omni_text", "rope_scaling": scaling},
         "tie_word_embeddings": False,
-        "vision_config": vision,
+        "vision_config": VISION_2_5 | {"model_type": "qwen2_5_omni_vision_encoder"},
     }
     return Qwen25Omni.made(texts, seed, config, tiny_preprocessing(14, CLIP_MEAN, CLIP_STD, bins=32))
 

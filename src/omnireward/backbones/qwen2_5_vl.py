@@ -20,6 +20,7 @@ from omnireward.backbones._chat_tokenizer import ChatTokenizer
 from omnireward.backbones._qwen_config import check_heads, check_text, check_vision, check_windows, section
 from omnireward.backbones._qwen_positions import slice_times
 from omnireward.backbones._qwen_preprocessing import CLIP_MEAN, CLIP_STD, Pixels, VisionPreprocessing
+from omnireward.backbones._qwen_tiny import TEXT_2_5, VISION_2_5
 from omnireward.backbones._qwen_vl import VIDEO, QwenVL, VisionWriter
 
 MODEL_TYPE = "qwen2_5_vl"
@@ -80,38 +81,12 @@ def tiny(texts: Iterable[str], seed: int) -> Qwen25VL:
 
     A picture is at most 9 embeddings, a video 2 slices of 4, and windows are of 2 x 2 embeddings.
     """
-    config = {
+    config = TEXT_2_5 | {
         "architectures": ["Qwen2_5_VLForConditionalGeneration"],
         "model_type": MODEL_TYPE,
-        "hidden_act": "silu",
-        "hidden_size": 128,
-        "initializer_range": 0.05,
-        "intermediate_size": 256,
-        "max_position_embeddings": 4096,
-        "num_attention_heads": 4,
-        "num_hidden_layers": 3,
-        "num_key_value_heads": 2,
-        "rms_norm_eps": 1e-6,
         "rope_scaling": {"type": "mrope", "mrope_section": [4, 6, 6]},
-        "rope_theta": 1_000_000.0,
         "tie_word_embeddings": False,
-        "vision_config": {
-            "depth": 2,
-            "fullatt_block_indexes": [1],
-            "hidden_act": "silu",
-            "hidden_size": 64,
-            "in_channels": 3,
-            "initializer_range": 0.05,
-            "intermediate_size": 128,
-            "model_type": MODEL_TYPE,
-            "num_heads": 4,
-            "out_hidden_size": 128,
-            "patch_size": 14,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-            "tokens_per_second": 2,
-            "window_size": 56,
-        },
+        "vision_config": VISION_2_5 | {"model_type": MODEL_TYPE, "tokens_per_second": 2},
     }
     square = 28 * 28
     small = VisionPreprocessing(

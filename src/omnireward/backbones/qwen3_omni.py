@@ -29,6 +29,7 @@ from omnireward.backbones._qwen_audio_experts import fuse_experts, split_experts
 from omnireward.backbones._qwen_audio_text import OmniWriter
 from omnireward.backbones._qwen_audio_thinker import Thinker, tiny_preprocessing
 from omnireward.backbones._qwen_config import check_stacked, layers, whole
+from omnireward.backbones._qwen_tiny import TEXT_3, VISION_3
 from omnireward.backbones._weights import WeightFiles
 from omnireward.errors import CheckpointError
 
@@ -138,41 +139,14 @@ def tiny(texts: Iterable[str], seed: int) -> Qwen3Omni:
 
     Four experts, two for a token. A picture is at most 9 embeddings, a video 2 slices of 4; a second of sound is 13.
     """
-    text = {
+    text = TEXT_3 | {
         "decoder_sparse_step": 1,
-        "head_dim": 32,
-        "hidden_act": "silu",
-        "hidden_size": 128,
-        "initializer_range": 0.05,
-        "intermediate_size": 256,
-        "max_position_embeddings": 4096,
         "model_type": "qwen3_omni_moe_text",
         "moe_intermediate_size": 64,
         "norm_topk_prob": True,
-        "num_attention_heads": 4,
         "num_experts": 4,
         "num_experts_per_tok": 2,
-        "num_hidden_layers": 3,
-        "num_key_value_heads": 2,
-        "rms_norm_eps": 1e-6,
-        "rope_scaling": {"mrope_interleaved": True, "mrope_section": [6, 5, 5], "rope_type": "default"},
         "rope_theta": 1_000_000.0,
-    }
-    vision = {
-        "deepstack_visual_indexes": [0, 1],
-        "depth": 3,
-        "hidden_act": "gelu_pytorch_tanh",
-        "hidden_size": 64,
-        "in_channels": 3,
-        "initializer_range": 0.05,
-        "intermediate_size": 128,
-        "model_type": "qwen3_omni_moe_vision_encoder",
-        "num_heads": 4,
-        "num_position_embeddings": 64,
-        "out_hidden_size": 128,
-        "patch_size": 16,
-        "spatial_merge_size": 2,
-        "temporal_patch_size": 2,
     }
     audio = {
         "conv_chunksize": 500,
@@ -196,7 +170,7 @@ def tiny(texts: Iterable[str], seed: int) -> Qwen3Omni:
         "position_id_per_seconds": 13,
         "text_config": text,
         "tie_word_embeddings": False,
-        "vision_config": vision,
+        "vision_config": VISION_3 | {"model_type": "qwen3_omni_moe_vision_encoder"},
     }
     half = (0.5, 0.5, 0.5)
     return Qwen3Omni.made(texts, seed, config, tiny_preprocessing(16, half, half, bins=32))

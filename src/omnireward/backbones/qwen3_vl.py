@@ -19,6 +19,7 @@ from omnireward.backbones._chat_tokenizer import ChatTokenizer
 from omnireward.backbones._qwen_config import check_stacked, check_text, check_vision, section
 from omnireward.backbones._qwen_pictures import Pictures, frame_count
 from omnireward.backbones._qwen_preprocessing import Pixels, VisionPreprocessing
+from omnireward.backbones._qwen_tiny import TEXT_3, VISION_3
 from omnireward.backbones._qwen_vl import VIDEO, QwenVL, VisionWriter
 
 MODEL_TYPE = "qwen3_vl"
@@ -90,43 +91,12 @@ def tiny(texts: Iterable[str], seed: int) -> Qwen3VL:
 
     A picture is at most 9 embeddings, a video 2 slices of 4, and features of two earlier layers are added.
     """
-    text = {
-        "head_dim": 32,
-        "hidden_act": "silu",
-        "hidden_size": 128,
-        "initializer_range": 0.05,
-        "intermediate_size": 256,
-        "max_position_embeddings": 4096,
-        "model_type": "qwen3_vl_text",
-        "num_attention_heads": 4,
-        "num_hidden_layers": 3,
-        "num_key_value_heads": 2,
-        "rms_norm_eps": 1e-6,
-        "rope_scaling": {"mrope_interleaved": True, "mrope_section": [6, 5, 5], "rope_type": "default"},
-        "rope_theta": 5_000_000.0,
-    }
-    vision = {
-        "deepstack_visual_indexes": [0, 1],
-        "depth": 3,
-        "hidden_act": "gelu_pytorch_tanh",
-        "hidden_size": 64,
-        "in_channels": 3,
-        "initializer_range": 0.05,
-        "intermediate_size": 128,
-        "model_type": MODEL_TYPE,
-        "num_heads": 4,
-        "num_position_embeddings": 64,
-        "out_hidden_size": 128,
-        "patch_size": 16,
-        "spatial_merge_size": 2,
-        "temporal_patch_size": 2,
-    }
     config = {
         "architectures": ["Qwen3VLForConditionalGeneration"],
         "model_type": MODEL_TYPE,
-        "text_config": text,
+        "text_config": TEXT_3 | {"model_type": "qwen3_vl_text", "rope_theta": 5_000_000.0},
         "tie_word_embeddings": False,
-        "vision_config": vision,
+        "vision_config": VISION_3 | {"model_type": MODEL_TYPE},
     }
     square = 32 * 32
     small = VisionPreprocessing(
