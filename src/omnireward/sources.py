@@ -11,16 +11,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from omnireward.errors import BadRowError, MissingExtraError, SourceError, UnknownNameError
+from omnireward.errors import BadRowError, MissingExtraError, RecipeError, SourceError, UnknownNameError
 from omnireward.official import Judged, Official
-from omnireward.plugins import load, names
+from omnireward.plugins import load, names, suggest
 from omnireward.types import Sample, Task
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 SourceFolder = Literal["datasets", "benchmarks"]
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 _HUB = re.compile(r"hub:(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>\S+))?")
 _LISTED = 12  # entries of a folder that an error message shows
@@ -52,6 +56,7 @@ class SampleSource:
         recognises: whether a local folder holds this source, so that a folder alone can be given. Looks at names and
             first rows only.
         home: the location used when none is given; empty when the source needs none.
+        licence: the data's terms as their publisher states them, such as ``cc-by-nc-4.0``; empty where none are stated.
         looks_for: what `recognises` looks for, in words; shown when a folder fits no source.
         example: writes the smallest valid folder of this layout into an existing empty folder. Readers see by it what
             the layout is, and the contract tests read it, so that a new source brings its own test data. None for
@@ -64,6 +69,7 @@ class SampleSource:
     read: Callable[[str, BadRows], Iterator[Sample]]
     recognises: Callable[[Path], bool]
     home: str = ""
+    licence: str = ""
     looks_for: str = ""
     example: Callable[[Path], None] | None = None
     official: Callable[[Sequence[Judged]], Official] | None = None
@@ -133,6 +139,49 @@ def local_root(location: str, home: str) -> Path:
     if where.startswith("hub:"):
         return _hub_snapshot(where)
     raise SourceError(_no_such_place(where))
+
+
+def with_settings(location: str, defaults: Settings) -> tuple[str, Settings]:
+    """A location and the settings behind its last question mark: ``FOLDER?margin=0.5&ties=no``.
+
+    Args:
+        location: as given to `SampleSource.read`.
+        defaults: a dataclass whose fields are the settings: numbers, text, or yes and no.
+
+    Raises:
+        RecipeError: a setting that does not exist, or a value that cannot be read.
+
+    >>> @dataclass(frozen=True)
+    ... class Rule:
+    ...     margin: float = 0.0
+    ...     ties: bool = True
+    >>> with_settings("data/mine?margin=0.5&ties=no", Rule())
+    ('data/mine', Rule(margin=0.5, ties=False))
+    """
+    where, mark, written = location.rpartition("?")
+    if not mark or _path(location).exists():  # a folder may have a question mark in its name
+        return location, defaults
+    known = {field.name: getattr(defaults, field.name) for field in fields(defaults)}
+    changed: dict[str, Any] = {}
+    for setting in filter(None, written.split("&")):
+        name, _, value = setting.partition("=")
+        if name not in known:
+            raise RecipeError(f"{location!r}: there is no setting {name!r}. {suggest(name, list(known))}")
+        changed[name] = _setting(location, name, value, known[name])
+    return where, replace(defaults, **changed)
+
+
+def _setting(location: str, name: str, value: str, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            return {"yes": True, "no": False}[value]
+        if isinstance(default, int | float):
+            # int() of what is not finite raises, and so checks floats too.
+            return (number := type(default)(value)) + 0 * int(number)
+    except (KeyError, ValueError, OverflowError) as error:
+        kind = {bool: "yes or no", int: "a whole number"}.get(type(default), "a number")
+        raise RecipeError(f"{location!r}: the setting {name!r} is {kind}; got {value!r}.") from error
+    return value
 
 
 def prompt_cluster(task: Task, *pieces: str) -> str:

@@ -1,0 +1,1 @@
+"""What tells content from other content, exactly and nearly: hashes of texts, pictures, frames and sound."""

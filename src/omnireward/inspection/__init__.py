@@ -1,0 +1,1 @@
+"""What a source holds: counts, ties, media, lengths, duplicates, overlap with benchmarks."""

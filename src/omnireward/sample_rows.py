@@ -1,0 +1,324 @@
+"""A folder of samples: what every step of construction reads and writes, and training and evaluation read.
+
+``samples.jsonl`` holds one sample a line; its media lie below ``media/`` and are named by their content, so that steps
+can be repeated, run side by side, and share a medium without a word to each other::
+
+    {"id": "…", "task": "TI2T", "prompt": [{"role": "user", "content": [
+         {"kind": "image", "media": ["media/3f/3fa9….png"]}, {"kind": "text", "text": "What is this?"}]}],
+     "response_a": [{"kind": "text", "text": "…"}], "response_b": […], "criterion": "…", "preference": "a",
+     "cluster": "…", "groups": ["…"], "provenance": {"source": "…"}}
+
+Parquet files with the same columns are read as well; a medium is then a struct of `bytes` and `path`, as the Hub has
+it. ``"frames": true`` marks a part whose media are the frames of a video or the views of a mesh. Nothing of a sample is
+lost on the way out and back.
+
+Unusual: a medium that is a file already is linked, not copied, where the file system can; a mesh takes the files that
+it names along (see `mesh_files`), in a folder of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO, get_args
+
+import numpy as np
+
+from omnireward.errors import BadRowError, SourceError
+from omnireward.media.encode import png
+from omnireward.media_files import MediaFiles
+from omnireward.mesh_files import named
+from omnireward.rows import Row, columns, rows
+from omnireward.sources import BadRows, local_root
+from omnireward.types import Comparison, Media, MediaKind, Part, Preference, Role, Sample, Task, Text, Turn
+
+FILE, MEDIA = "samples.jsonl", "media"
+COLUMNS = frozenset({"id", "task", "prompt", "response_a", "response_b", "criterion", "preference", "cluster"})
+_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
+_MAGIC = (
+    (0, b"\x89PNG", ".png"),
+    (0, b"\xff\xd8\xff", ".jpg"),
+    (8, b"WEBP", ".webp"),
+    (0, b"GIF8", ".gif"),
+    (4, b"ftyp", ".mp4"),
+    (0, b"\x1aE\xdf\xa3", ".webm"),
+    (8, b"WAVE", ".wav"),
+    (0, b"fLaC", ".flac"),
+    (0, b"OggS", ".ogg"),
+    (0, b"ID3", ".mp3"),
+    (0, b"glTF", ".glb"),
+    (0, b"ply", ".ply"),
+)
+Keep = Callable[[Media], list[Any]]
+
+
+class MediaStore:
+    """Media below a folder, each named by its content. Several processes may keep into one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, media: Media) -> list[str]:
+        """The names below the folder of a medium's pieces, which are there when this returns. Raises OSError."""
+        return [self._piece(piece, media.kind) for piece in media.pieces()]
+
+    def _piece(self, piece: Path | bytes, kind: MediaKind) -> str:
+        if isinstance(piece, bytes):
+            digest = hashlib.sha256(piece).hexdigest()
+            return self._put(f"{MEDIA}/{digest[:2]}/{digest}{_suffix(piece[:16])}", piece)
+        if kind == "mesh" and (beside := named(piece)):
+            return self._mesh(piece, beside)
+        with piece.open("rb") as file:
+            head = file.read(16)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        suffix = piece.suffix.lower()
+        # A mesh without magic is known by its suffix; elsewhere content says more than a name.
+        suffix = _suffix(head) or (suffix if _SUFFIX.fullmatch(suffix) else "")
+        return self._put(f"{MEDIA}/{digest[:2]}/{digest}{suffix}", piece)
+
+    def _mesh(self, mesh: Path, beside: Mapping[str, Path]) -> str:
+        digest = Media("mesh", mesh).digest()
+        home = f"{MEDIA}/{digest[:2]}/{digest}"
+        for path in sorted(set(beside.values())):
+            self._put(f"{home}/{path.relative_to(mesh.parent.resolve()).as_posix()}", path)
+        return self._put(f"{home}/{mesh.name}", mesh)  # last: what names files comes when they are there
+
+    def _put(self, name: str, piece: Path | bytes) -> str:
+        path = self._folder / name
+        if path.exists():
+            return name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f".{os.getpid()}-{path.name}")
+        fresh.unlink(missing_ok=True)
+        if isinstance(piece, bytes):
+            fresh.write_bytes(piece)
+        else:
+            real = piece.resolve()  # a link to a link would break when its folder goes
+            linked = False
+            with suppress(OSError):
+                os.link(real, fresh)
+                linked = True
+            if not linked:
+                shutil.copyfile(real, fresh)
+        fresh.replace(path)
+        fresh.unlink(missing_ok=True)  # renaming a hard link onto another of the same file leaves both
+        return name
+
+
+class SampleWriter:
+    """Writes a folder of samples. Use it as a context manager; ``samples.jsonl`` appears, whole, when it ends well.
+
+    Args:
+        folder: where; made if it is not there.
+        name: of the file, for steps that write several.
+        media: the folder below which media are kept, where it is not `folder`.
+    """
+
+    def __init__(self, folder: Path, name: str = FILE, media: Path | None = None) -> None:
+        self.path = folder / name
+        self.written = 0
+        self._store = MediaStore(media or folder)
+        self._file: TextIO
+
+    def __enter__(self) -> Self:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fresh = self.path.with_name(f".{self.path.name}.new")
+        self._file = self._fresh.open("w", encoding="utf-8")
+        return self
+
+    def add(self, sample: Sample) -> None:
+        """Write one sample and keep its media. Raises OSError."""
+        self._file.write(line(sample, self._store.keep))
+        self.written += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._file:
+            if error is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        if error is None:
+            self._fresh.replace(self.path)
+        else:
+            self._fresh.unlink(missing_ok=True)
+
+
+def write_samples(samples: Iterable[Sample], folder: Path) -> int:
+    """Write a folder of samples, lazily; returns how many there were."""
+    with SampleWriter(folder) as writer:
+        for sample in samples:
+            writer.add(sample)
+    return writer.written
+
+
+def line(sample: Sample, keep: Keep) -> str:
+    """A sample as a line of JSON; what `keep` returns stands for a medium."""
+    return json.dumps(to_row(sample, keep), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def to_row(sample: Sample, keep: Keep) -> dict[str, Any]:
+    """A sample as plain values. `keep` gives what stands for each piece of a medium: a path, or bytes and path."""
+
+    def parts(content: Iterable[Part]) -> list[dict[str, Any]]:
+        return [_part(part, keep) for part in content]
+
+    comparison = sample.comparison
+    return {
+        "id": sample.id,
+        "task": sample.task.short,
+        "prompt": [{"role": turn.role, "content": parts(turn.content)} for turn in comparison.prompt],
+        "response_a": parts(comparison.response_a),
+        "response_b": parts(comparison.response_b),
+        "criterion": comparison.criterion,
+        "preference": sample.preference,
+        "cluster": sample.cluster,
+        "groups": list(sample.groups),
+        "provenance": dict(sample.provenance),
+    }
+
+
+def from_row(row: Row, media: MediaFiles) -> Sample:
+    """A sample back from a row.
+
+    Raises:
+        BadRowError: a field is missing or is something else, or a medium is not there.
+    """
+    try:
+        task = Task.parse(row.text("task"))
+    except KeyError as error:
+        raise row.bad("task", str(error)) from error
+    preference: Preference = _one_of(row, "preference", row.text("preference"), get_args(Preference))
+    turns = tuple(_turn(row, turn, media) for turn in _list(row, "prompt", row.fields.get("prompt")))
+    a, b = (_parts(row, field, row.fields.get(field), media) for field in ("response_a", "response_b"))
+    return Sample(
+        id=row.text("id"),
+        task=task,
+        comparison=Comparison(turns, a, b, row.text("criterion")),
+        preference=preference,
+        cluster=row.text("cluster"),
+        groups=tuple(row.checked_text("groups", group) for group in _list(row, "groups", row.fields.get("groups"))),
+        provenance=_provenance(row),
+    )
+
+
+def files(root: Path) -> list[Path]:
+    """The files that hold a folder's samples: ``samples.jsonl`` alone if it is there, else Parquet in name order."""
+    if (root / FILE).is_file():
+        return [root / FILE]
+    return [path for path in sorted(root.glob("**/*.parquet")) if columns(path) >= COLUMNS]
+
+
+def read_samples(location: str, bad_rows: BadRows) -> Iterator[Sample]:
+    """The samples of a folder, lazily, in the order of its files.
+
+    Raises:
+        SourceError: there are none, or a file cannot be read on.
+        BadRowError: a row cannot be used, and `bad_rows` says to stop.
+    """
+    root = local_root(location, "")
+    found = files(root)
+    if not found:
+        raise SourceError(f"{root} holds no samples: no {FILE}, and no .parquet file with the columns of one.")
+    media = MediaFiles((root,))
+    for path in found:
+        for row in rows(path, root, bad_rows):
+            try:
+                sample = from_row(row, media)
+            except BadRowError as error:
+                bad_rows.add(error)
+            else:
+                yield sample
+
+
+def recognises(folder: Path) -> bool:
+    """Whether a folder holds samples."""
+    try:
+        found = files(folder)
+        return bool(found) and columns(found[0]) >= COLUMNS
+    except SourceError:
+        return False
+
+
+def _part(part: Part, keep: Keep) -> dict[str, Any]:
+    if isinstance(part, Text):
+        return {"kind": "text", "text": part.text}
+    frames = {"frames": True} if isinstance(part.source, tuple) else {}
+    return {"kind": part.kind, "media": keep(part), **frames}
+
+
+def _turn(row: Row, turn: object, media: MediaFiles) -> Turn:
+    if not isinstance(turn, Mapping):
+        raise row.bad("prompt", f"holds a {type(turn).__name__} where a turn has role and content.")
+    role: Role = _one_of(row, "prompt", turn.get("role"), get_args(Role))
+    return Turn(role, _parts(row, "prompt", turn.get("content"), media))
+
+
+def _parts(row: Row, field: str, value: object, media: MediaFiles) -> tuple[Part, ...]:
+    return tuple(_read_part(row, field, part, media) for part in _list(row, field, value))
+
+
+def _read_part(row: Row, field: str, part: object, media: MediaFiles) -> Part:
+    if not isinstance(part, Mapping):
+        raise row.bad(field, f"holds a {type(part).__name__} where a part has a kind.")
+    if part.get("kind") == "text":
+        return Text(row.checked_text(field, part.get("text")))
+    kind: MediaKind = _one_of(row, field, part.get("kind"), get_args(MediaKind))
+    pieces = tuple(media.source(row, field, piece) for piece in _list(row, field, part.get("media")))
+    if part.get("frames"):
+        return Media(kind, pieces)
+    if len(pieces) != 1:
+        raise row.bad(field, f"has {len(pieces)} files for one {kind}; only frames are several.")
+    return Media(kind, pieces[0])
+
+
+def _provenance(row: Row) -> dict[str, str]:
+    value = row.fields.get("provenance") or {}
+    pairs = value.items() if isinstance(value, Mapping) else _list(row, "provenance", value)  # Parquet: a map's pairs
+    found = {}
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise row.bad("provenance", "is not a mapping of text to text.")
+        found[row.checked_text("provenance", pair[0])] = row.checked_text("provenance", pair[1])
+    return found
+
+
+def _list(row: Row, field: str, value: object) -> list[Any]:
+    if value is None and field != "groups":
+        raise row.missing(field)
+    if not isinstance(value or [], list):
+        raise row.bad(field, f"holds a {type(value).__name__} where a list is needed.")
+    return value or []  # type: ignore[return-value]
+
+
+def _one_of(row: Row, field: str, value: object, known: tuple[str, ...]) -> Any:
+    if value not in known:
+        raise row.bad(field, f"has {str(value)[:80]!r}; known are {', '.join(known)}.")
+    return value
+
+
+def _suffix(head: bytes) -> str:
+    return next((suffix for at, magic, suffix in _MAGIC if head[at : at + len(magic)] == magic), "")
+
+
+def write_example(folder: Path) -> None:
+    """The smallest folder of samples that shows a medium and a tie."""
+    dots = [png(np.full((32, 32, 3), level, np.uint8)) for level in (40, 200)]
+    bright, dark = (Media("image", dot) for dot in reversed(dots))
+    drawn = Comparison((Turn("user", (Text("Draw a light square."),)),), (bright,), (dark,), "It should be bright.")
+    said = Comparison((Turn("user", (Text("Name a river."),)),), (Text("The Nile."),), (Text("The Danube."),))
+    write_samples(
+        (
+            Sample("one", Task.T2I, drawn, "a", "squares", ("drawn",), {"source": "example"}),
+            Sample("two", Task.T2T, said, "tie", "rivers"),
+        ),
+        folder,
+    )
