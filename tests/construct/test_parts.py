@@ -1,0 +1,134 @@
+"""However the work is divided, and whoever calls it, the merged lines are the same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnireward.construct.parts import DONE, Engine, Part, begin, done, finish, merge, missing, run_parts, said
+from omnireward.construct.sorting import sort_lines
+from omnireward.errors import RecipeError
+
+IDS = [f"sample {number}" for number in range(60)]
+PARTS = st.integers(1, 12).flatmap(lambda of: st.integers(0, of - 1).map(lambda index: Part(index, of)))
+
+
+def shout(out: Path, part: Part) -> None:
+    """A step: every sample twice, in another order than that of its id."""
+    folder = begin(part, out)
+    mine = [name for name in reversed(IDS) if part.holds(name)]
+    lines = [json.dumps({"id": f"{name}/{k}", "says": name.upper()}) + "\n" for name in mine for k in range(2)]
+    (folder / "samples.jsonl").write_text("".join(lines))
+    finish(part, out, {"samples": len(mine)})
+
+
+def run(out: Path, *divisions: tuple[str, int], engine: Engine = "local") -> bytes:
+    for shard, workers in divisions:
+        run_parts(partial(shout, out), Part.parse(shard), workers, engine)
+    assert merge(out, ["samples.jsonl"])
+    return (out / "samples.jsonl").read_bytes()
+
+
+WANTED = sorted(f"{name}/{k}" for name in IDS for k in range(2))
+
+
+@pytest.mark.parametrize(
+    "divisions",
+    [
+        [("0/1", 1)],
+        [("0/1", 3)],
+        [("0/2", 1), ("1/2", 1)],
+        [("1/2", 2), ("0/2", 1)],
+        [("0/3", 1), ("1/3", 1), ("2/3", 1)],
+        [("0/2", 1), ("0/1", 1)],  # begun by two, done by one after all
+        [("0/1", 1), ("0/2", 1), ("1/2", 1)],
+    ],
+)
+def test_every_division_gives_the_same_bytes(tmp_path: Path, divisions: Sequence[tuple[str, int]]) -> None:
+    assert run(tmp_path / "divided", *divisions) == run(tmp_path / "whole", ("0/1", 1))
+    lines = (tmp_path / "divided" / "samples.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in lines] == WANTED
+    assert sum(one["samples"] for one in said(tmp_path / "divided")) == len(IDS)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data's, of its own settings
+def test_ray_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # or it would leave a token in the home folder
+    ray = pytest.importorskip("ray")
+    try:
+        assert run(tmp_path / "ray", ("0/1", 2), engine="ray") == run(tmp_path / "here", ("0/1", 1))
+    finally:
+        ray.shutdown()
+
+
+def test_nothing_is_merged_before_everything_is_done(tmp_path: Path) -> None:
+    shout(tmp_path, Part(1, 3))
+    assert not merge(tmp_path, ["samples.jsonl"])
+    assert not (tmp_path / "samples.jsonl").exists()
+    assert missing(done(tmp_path)) == [Part(0, 3), Part(2, 3)]
+
+
+def test_a_part_that_is_begun_again_is_not_done(tmp_path: Path) -> None:
+    shout(tmp_path, Part())
+    begin(Part(1, 2), tmp_path)
+    assert done(tmp_path) == []
+    assert not list(tmp_path.rglob(DONE))
+
+
+def test_no_worker(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="workers"):
+        run_parts(partial(shout, tmp_path), Part(), 0, "local")
+
+
+def broken(out: Path, part: Part) -> None:
+    raise RecipeError(f"part {part.index} cannot be done")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_step_raises_is_raised(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(RecipeError, match="cannot be done"):
+        run_parts(partial(broken, tmp_path), Part(), workers, "local")
+
+
+@given(PARTS, st.integers(1, 5), st.text())
+def test_a_part_splits_into_parts_that_share_nothing_and_lose_nothing(part: Part, count: int, name: str) -> None:
+    assert part.holds(name) == any(each.holds(name) for each in part.split(count))
+    assert sum(each.holds(name) for each in part.split(count)) <= 1
+    assert not any(one.overlaps(other) for one, other in combinations(part.split(count), 2))
+
+
+@given(PARTS, PARTS)
+def test_overlap_is_a_common_remainder(one: Part, other: Part) -> None:
+    """Brute force over the remainders of 0 … of·of."""
+    common = any(
+        number % one.of == one.index and number % other.of == other.index for number in range(one.of * other.of)
+    )
+    assert one.overlaps(other) == common
+
+
+@pytest.mark.parametrize("wrong", ["", "1", "2/2", "0/0", "-1/2", "a/b", "1/2/3", "1 /2"])
+def test_shards_that_cannot_be_read(wrong: str) -> None:
+    with pytest.raises(RecipeError, match="shard"):
+        Part.parse(wrong)
+
+
+@given(st.lists(st.lists(st.tuples(st.text(max_size=3), st.integers(0, 2)), max_size=9), max_size=3), st.integers(1, 4))
+def test_lines_are_sorted_by_id_and_equal_ones_written_once(
+    tmp_path_factory: pytest.TempPathFactory, lists: list[list[tuple[str, int]]], chunk: int
+) -> None:
+    folder = tmp_path_factory.mktemp("lines")
+    lines = [[json.dumps({"id": name, "n": n}) + "\n" for name, n in each] for each in lists]
+    for number, each in enumerate(lines):
+        (folder / str(number)).write_text("".join(each))
+    wanted = sorted({(json.loads(line)["id"], line) for each in lines for line in each})
+    assert sort_lines([folder / str(n) for n in range(len(lines))], folder / "out", chunk=chunk) == len(wanted)
+    assert (folder / "out").read_text() == "".join(line for _, line in wanted)
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*map(str, range(len(lines))), "out"])
