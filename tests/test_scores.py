@@ -34,6 +34,12 @@ def test_a_difference_of_exactly_the_margin_is_a_preference() -> None:
     assert said([3.0, 2.0], PairRule(margin=1.0)) == [(0, 1, "a")]
 
 
+def test_means_that_differ_by_the_margin_are_not_tied_by_rounding() -> None:
+    """13/3 - 10/3 is 1, and in floating point 0.9999999999999996; 13/3 - 11/3 is 2/3."""
+    assert 13 / 3 - 10 / 3 < 1
+    assert said([13 / 3, 10 / 3, 11 / 3], PairRule(margin=1.0)) == [(0, 1, "a"), (0, 2, "tie"), (1, 2, "tie")]
+
+
 def test_lower_ranks_are_better() -> None:
     assert said([1.0, 3.0, 3.0], PairRule(), better="lower") == [(0, 1, "a"), (0, 2, "a"), (1, 2, "tie")]
 

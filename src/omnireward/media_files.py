@@ -73,8 +73,9 @@ class MediaFiles:
             OutsideRootError: the name leaves its root (`confined`).
             SourceError: no such file; says what was tried.
         """
-        tried = [confined(root, name) for root in self.roots for name in self.spellings(given)]
-        for path in tried:
+        tried = []
+        for path in (confined(root, name) for root in self.roots for name in self.spellings(given)):
+            tried.append(path)
             try:
                 if path.is_file():
                     return path

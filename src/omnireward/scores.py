@@ -18,6 +18,7 @@ from omnireward.errors import RecipeError
 from omnireward.types import Preference
 
 PAIRS = ("all", "best")
+_ROUNDING = 1e-9  # of a margin: 13/3 - 10/3, two means of three marks, is a hair under 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +74,12 @@ def scored_pairs(
     """
     known = [(i, score) for i, score in enumerate(scores) if score is not None and math.isfinite(score)]
     sign = 1 if better == "higher" else -1
+    least = rule.margin * (1 - _ROUNDING)
     best = max(known, key=lambda one: (sign * one[1], -one[0]), default=(0, 0.0))[0]
     for (a, first), (b, second) in combinations(known, 2):
         if rule.pairs == "best" and best not in (a, b):
             continue
         gap = sign * (first - second)
-        preference: Preference = "tie" if gap == 0 or abs(gap) < rule.margin else "a" if gap > 0 else "b"
+        preference: Preference = "tie" if gap == 0 or abs(gap) < least else "a" if gap > 0 else "b"
         if preference != "tie" or rule.ties:
             yield ScoredPair(a, b, preference, (first, second))
