@@ -80,3 +80,17 @@ def test_after_an_error_the_terminal_has_its_cursor_again(monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt):
         _interrupted()
     assert 0 <= terminal.getvalue().rfind(hide) < terminal.getvalue().rfind(show)
+
+
+def test_a_total_may_be_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("read", None) as bar:
+        bar.advance(by=3)
+    assert bar.done == 3
+    assert capsys.readouterr().err == "read\nread: 3 in 0 s\n"
+
+
+def test_a_total_may_be_unknown_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _terminal(monkeypatch)
+    with Progress("read", None) as bar:
+        bar.advance(by=3)
+    assert "3/?" in terminal.getvalue()

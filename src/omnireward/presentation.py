@@ -10,17 +10,14 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from omnireward.media import DecodeOptions, Decoder
-from omnireward.types import Media, Role, Text
-
-if TYPE_CHECKING:
-    from omnireward.prompts import Question
+from omnireward.types import Media, Role, Text, Turn
 
 PRESENTATION = "1"
 """Changes whenever media are shown in another way; part of what identifies a judge."""
@@ -60,6 +57,20 @@ class Message:
     items: tuple[Item, ...]
 
 
+class Asked(Protocol):
+    """What is to be shown: a `Question` of a judge, or anything else with turns and the origin of their media."""
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """In reading order."""
+        ...
+
+    @property
+    def given(self) -> tuple[Literal["prompt", "response"], ...]:
+        """Of each medium of the turns, in reading order, where it comes from."""
+        ...
+
+
 class Presenter:
     """Questions in, messages out. Threads may share one: a medium that several of them ask for is decoded once.
 
@@ -86,7 +97,7 @@ class Presenter:
         self._kept: OrderedDict[_Key, _Shown] = OrderedDict()
         self._bytes = 0
 
-    def __call__(self, question: Question) -> tuple[Message, ...]:
+    def __call__(self, question: Asked) -> tuple[Message, ...]:
         """What a chat model is shown.
 
         Raises:

@@ -14,7 +14,7 @@ EVERY = 20.0  # seconds between lines where there is no terminal
 
 
 class Progress:
-    """A context manager that counts steps towards a total.
+    """A context manager that counts steps towards a total, which may be unknown.
 
     >>> with Progress("count", 2) as progress:
     ...     progress.advance()
@@ -23,7 +23,7 @@ class Progress:
     2
     """
 
-    def __init__(self, title: str, total: int, done: int = 0) -> None:
+    def __init__(self, title: str, total: int | None, done: int = 0) -> None:
         self.title, self.total, self.done = title, total, done
         self._bar: Bar | None = None
         self._began = self._said = time.monotonic()
@@ -38,7 +38,8 @@ class Progress:
             self._bar.start()
         else:
             self._began = self._said = time.monotonic()
-            sys.stderr.write(f"{self.title}: {self.total - self.done} to do\n")
+            to_do = "" if self.total is None else f": {self.total - self.done} to do"
+            sys.stderr.write(f"{self.title}{to_do}\n")
         return self
 
     def advance(self, note: str = "", by: int = 1) -> None:
@@ -48,7 +49,10 @@ class Progress:
             self._bar.update(self._task, completed=self.done, note=note)
         elif time.monotonic() - self._said > EVERY:
             self._said = time.monotonic()
-            sys.stderr.write(f"{self.title}: {self.done}/{self.total} {note}\n")
+            sys.stderr.write(f"{self.title}: {self._so_far()} {note}\n")
+
+    def _so_far(self) -> str:
+        return f"{self.done}" if self.total is None else f"{self.done}/{self.total}"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -56,4 +60,4 @@ class Progress:
         if self._bar:
             self._bar.stop()
         else:
-            sys.stderr.write(f"{self.title}: {self.done}/{self.total} in {time.monotonic() - self._began:.0f} s\n")
+            sys.stderr.write(f"{self.title}: {self._so_far()} in {time.monotonic() - self._began:.0f} s\n")

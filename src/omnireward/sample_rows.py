@@ -12,6 +12,9 @@ Parquet files with the same columns are read as well; a medium is then a struct 
 it. ``"frames": true`` marks a part whose media are the frames of a video or the views of a mesh. Nothing of a sample is
 lost on the way out and back.
 
+A folder may have splits: ``samples-NAME.jsonl``, or Parquet named ``NAME-00000-of-00001.parquet``. ``DIR?split=NAME``
+reads one; without it ``train`` is read, so that nobody trains on what was set apart.
+
 Unusual: a medium that is a file already is linked, not copied, where the file system can; a mesh takes the files that
 it names along (see `mesh_files`), in a folder of their own.
 """
@@ -25,6 +28,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO, get_args
@@ -36,11 +40,13 @@ from omnireward.media.encode import png
 from omnireward.media_files import MediaFiles
 from omnireward.mesh_files import named
 from omnireward.rows import Row, columns, rows
-from omnireward.sources import BadRows, local_root
+from omnireward.sources import BadRows, local_root, with_settings
 from omnireward.types import Comparison, Media, MediaKind, Part, Preference, Role, Sample, Task, Text, Turn
 
 FILE, MEDIA = "samples.jsonl", "media"
 COLUMNS = frozenset({"id", "task", "prompt", "response_a", "response_b", "criterion", "preference", "cluster"})
+TRAIN = "train"
+_SPLIT = re.compile(r"samples-([\w.]+)\.jsonl|([\w.]+)-\d{5}-of-\d{5}\.parquet")
 _SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 _MAGIC = (
     (0, b"\x89PNG", ".png"),
@@ -72,7 +78,9 @@ class MediaStore:
     def _piece(self, piece: Path | bytes, kind: MediaKind) -> str:
         if isinstance(piece, bytes):
             digest = hashlib.sha256(piece).hexdigest()
-            return self._put(f"{MEDIA}/{digest[:2]}/{digest}{_suffix(piece[:16])}", piece)
+            # OBJ has no magic, and a file without that suffix would not be read as one.
+            suffix = _suffix(piece[:16]) or (".obj" if kind == "mesh" else "")
+            return self._put(f"{MEDIA}/{digest[:2]}/{digest}{suffix}", piece)
         if kind == "mesh" and (beside := named(piece)):
             return self._mesh(piece, beside)
         with piece.open("rb") as file:
@@ -210,26 +218,45 @@ def from_row(row: Row, media: MediaFiles) -> Sample:
     )
 
 
-def files(root: Path) -> list[Path]:
-    """The files that hold a folder's samples: ``samples.jsonl`` alone if it is there, else Parquet in name order."""
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    split: str = ""
+
+
+def splits(root: Path) -> dict[str, list[Path]]:
+    """The files of each split of a folder, in name order; files whose names say no split are under the empty name.
+
+    ``samples.jsonl`` alone if it is there, else ``samples-NAME.jsonl``, else Parquet with the columns of samples.
+    """
     if (root / FILE).is_file():
-        return [root / FILE]
-    return [path for path in sorted(root.glob("**/*.parquet")) if columns(path) >= COLUMNS]
+        return {"": [root / FILE]}
+    found = sorted(root.glob("samples-*.jsonl"))
+    if not any(_SPLIT.fullmatch(path.name) for path in found):
+        below = (path for path in sorted(root.glob("**/*.parquet")) if not _hidden(path.relative_to(root)))
+        found = [path for path in below if columns(path) >= COLUMNS]
+    named: dict[str, list[Path]] = {}
+    for path in found:
+        match = _SPLIT.fullmatch(path.name)
+        if match or path.suffix == ".parquet":
+            named.setdefault("" if match is None else match[1] or match[2], []).append(path)
+    return named
 
 
 def read_samples(location: str, bad_rows: BadRows) -> Iterator[Sample]:
     """The samples of a folder, lazily, in the order of its files.
 
+    Args:
+        location: a folder, which ``?split=NAME`` may follow.
+        bad_rows: told of each row that cannot be used.
+
     Raises:
-        SourceError: there are none, or a file cannot be read on.
+        SourceError: there are none, there is no such split, or a file cannot be read on.
         BadRowError: a row cannot be used, and `bad_rows` says to stop.
     """
+    location, settings = with_settings(location, _Settings())
     root = local_root(location, "")
-    found = files(root)
-    if not found:
-        raise SourceError(f"{root} holds no samples: no {FILE}, and no .parquet file with the columns of one.")
     media = MediaFiles((root,))
-    for path in found:
+    for path in _files(root, settings.split):
         for row in rows(path, root, bad_rows):
             try:
                 sample = from_row(row, media)
@@ -242,10 +269,29 @@ def read_samples(location: str, bad_rows: BadRows) -> Iterator[Sample]:
 def recognises(folder: Path) -> bool:
     """Whether a folder holds samples."""
     try:
-        found = files(folder)
-        return bool(found) and columns(found[0]) >= COLUMNS
+        return any(columns(found[0]) >= COLUMNS for found in splits(folder).values())
     except SourceError:
         return False
+
+
+def _files(root: Path, split: str) -> list[Path]:
+    """The files of one split, of ``train`` where none is named, or of a folder that has no splits."""
+    found = splits(root)
+    if not found:
+        raise SourceError(f"{root} holds no samples: no {FILE}, and no .parquet file with the columns of one.")
+    if not split and "" in found:
+        return sorted(path for paths in found.values() for path in paths)
+    if not split and len(found) == 1:
+        return next(iter(found.values()))
+    if (wanted := split or TRAIN) not in found:
+        known = ", ".join(sorted(filter(None, found))) or "none"
+        raise SourceError(f"{root} has no split {wanted!r}; it has: {known}. Say which: samples:{root}?split=NAME")
+    return found[wanted]
+
+
+def _hidden(path: Path) -> bool:
+    """Whether something on the way begins with a dot: what another process has begun to write."""
+    return any(name.startswith(".") for name in path.parts)
 
 
 def _part(part: Part, keep: Keep) -> dict[str, Any]:
@@ -285,6 +331,8 @@ def _provenance(row: Row) -> dict[str, str]:
     pairs = value.items() if isinstance(value, Mapping) else _list(row, "provenance", value)  # Parquet: a map's pairs
     found = {}
     for pair in pairs:
+        if isinstance(pair, Mapping):  # Parquet that the Hub reads, which has no maps
+            pair = (pair.get("name"), pair.get("value"))
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise row.bad("provenance", "is not a mapping of text to text.")
         found[row.checked_text("provenance", pair[0])] = row.checked_text("provenance", pair[1])

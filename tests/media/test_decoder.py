@@ -16,8 +16,9 @@ import pytest
 
 from omnireward.errors import DecoderCrashError, MediaError, MediaLimitError, RecipeError, UnreadableMediaError
 from omnireward.media import DecodeOptions, Decoder, Limits, decode, encode
-from omnireward.media.answers import ImplausibleAnswerError, empty_array_for
+from omnireward.media.answers import ImplausibleAnswerError, empty_array_for, stated_from
 from omnireward.media.child import Child
+from omnireward.media.length import Stated
 from omnireward.types import Media
 
 PICTURE = Media("image", encode.png(np.arange(48 * 32 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 32, 3)))
@@ -450,3 +451,35 @@ def test_seconds_are_what_the_container_says(tmp_path: Path) -> None:
         with pytest.raises(UnreadableMediaError):
             decoder.seconds(Media("video", b"not a video"))
         assert decoder(sound).shape == (16_000,)  # the same child goes on
+
+
+def test_headers_tell_size_and_length(tmp_path: Path) -> None:
+    """8 frames of 48 x 32 at 4 a second; a picture of 10 x 6; a second of sound; a mesh says nothing."""
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(encode.mp4(np.zeros((8, 32, 48, 3), np.uint8), 4))
+    picture = encode.png(np.zeros((6, 10, 3), np.uint8))
+    with Decoder() as decoder:
+        found = decoder.stated(Media("video", clip))
+        assert (found.width, found.height) == (48, 32)
+        assert found.seconds == pytest.approx(2.0)
+        assert decoder.stated(Media("image", picture)) == Stated(10, 6)
+        assert decoder.stated(Media("video", (picture, picture))) == Stated(10, 6)
+        assert decoder.stated(Media("mesh", picture)) == Stated()
+        assert decoder.stated(Media("audio", encode.wav(np.zeros(16_000, np.float32), 16_000))) == Stated(seconds=1.0)
+        with pytest.raises(UnreadableMediaError):
+            decoder.stated(Media("image", picture[:20]))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"stated": {"width": -1, "height": 2, "seconds": None}},
+        {"stated": {"width": True, "height": 2, "seconds": None}},
+        {"stated": {"width": 1, "height": 2, "seconds": float("nan")}},
+        {"stated": {"width": 1, "height": 2}},
+        {"seconds": 1.0},
+    ],
+)
+def test_an_implausible_header_is_refused(answer: object) -> None:
+    with pytest.raises(ImplausibleAnswerError):
+        stated_from(answer)

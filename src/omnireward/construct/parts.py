@@ -139,10 +139,13 @@ def begin(part: Part, out: Path) -> Path:
 
 def done(out: Path) -> list[Part]:
     """The parts that are done, in order."""
-    found = []
-    for path in (out / "parts").glob(f"*/{DONE}"):
-        if match := _NAME.fullmatch(path.parent.name):
-            found.append(Part(int(match[1]), int(match[2])))
+    return [part for part in folders(out) if (part.folder(out) / DONE).is_file()]
+
+
+def folders(out: Path) -> list[Part]:
+    """The parts that have a folder, done or not, of every division there has been; in order."""
+    matches = [_NAME.fullmatch(path.name) for path in (out / "parts").glob("*")]
+    found = [Part(int(match[1]), int(match[2])) for match in matches if match]
     return sorted(found, key=lambda part: (part.of, part.index))
 
 

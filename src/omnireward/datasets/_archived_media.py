@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omnireward.archives import UnpackLimits, unpack_archive, unpack_parts
+from omnireward.archives import SUFFIXES, UnpackLimits, unpack_archive, unpack_parts
 from omnireward.errors import BadRowError, OutsideRootError, SourceError
 from omnireward.media_files import MediaFiles
 from omnireward.rows import Row
@@ -29,7 +29,7 @@ class Packed:
 
     def unpack(self) -> Path:
         """Unpack unless the folder is there; returns the folder. Raises SourceError."""
-        if len(self.files) == 1 and ".part-" not in self.files[0].name:
+        if len(self.files) == 1 and self.files[0].name.lower().endswith(SUFFIXES):
             return unpack_archive(self.files[0], self.into, LIMITS)
         return unpack_parts(self.files, self.into, LIMITS)
 

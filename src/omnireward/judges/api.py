@@ -170,19 +170,32 @@ def _max_tokens(options: JudgeOptions) -> int:
 def _open(argument: str, options: JudgeOptions) -> ApiJudge:
     if not argument:
         raise RecipeError("the judge `api` needs the name of a model: api:MODEL, such as api:gpt-4o-mini")
+    judge = ApiJudge(argument, options, open_endpoint(argument, options))
+    atexit.register(judge.close)  # after a judge that nobody closed, connections and files would be left open
+    return judge
+
+
+def open_endpoint(model: str, options: JudgeOptions) -> Endpoint:
+    """The endpoint that options name, for one model; not to judges alone. Close it.
+
+    Raises:
+        RecipeError: no key and no address, or an address that is none.
+        JournalError: the file of calls cannot be used.
+        MissingExtraError: without the extra.
+    """
     try:
         from omnireward.calls import CallOptions, Endpoint
     except ImportError as error:
-        raise MissingExtraError("the judge `api`", "api") from error
+        raise MissingExtraError(f"calling api:{model}", "api") from error
     base_url, key = _address(options)
     journal = options.calls
     if journal is None:
         folder = Path(tempfile.mkdtemp(prefix="omnireward-calls-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         journal = folder / "calls.jsonl"
-    endpoint = Endpoint(
+    return Endpoint(
         CallOptions(
-            model=argument,
+            model=model,
             journal=journal,
             base_url=base_url,
             api_key=key,
@@ -200,9 +213,6 @@ def _open(argument: str, options: JudgeOptions) -> ApiJudge:
             join_audio=options.join_audio,
         )
     )
-    judge = ApiJudge(argument, options, endpoint)
-    atexit.register(judge.close)  # after a judge that nobody closed, connections and files would be left open
-    return judge
 
 
 def _address(options: JudgeOptions) -> tuple[str, str]:

@@ -57,37 +57,42 @@ class GenerativeJudge:
             return Judgement(None, error=f"{type(error).__name__}: {error}")
 
     def _answers(self, batch: list[tuple[_Messages, int]]) -> list[Answer | str]:
-        """Answers, or why there is none."""
-        import torch
-
-        options = self.options
-        try:
-            return list(
-                self.model.answers(
-                    [messages for messages, _ in batch],
-                    temperature=options.temperature,
-                    seeds=[seed for _, seed in batch],
-                    max_tokens=options.max_tokens,
-                    letter=self.form.letter,
-                )
-            )
-        except PromptError as error:
-            problem = f"PromptError: {error}"
-        except torch.OutOfMemoryError:
-            problem = (
-                "the GPU's memory does not hold this question. Show less of it (frames, views, picture_side), lower "
-                "max_tokens, or take a smaller model."
-            )
-            torch.cuda.empty_cache()
-        if len(batch) == 1:
-            return [problem]
-        half = len(batch) // 2
-        return self._answers(batch[:half]) + self._answers(batch[half:])
+        return answers_or_why(self.model, batch, self.options, self.form.letter)
 
     def _judgement(self, answers: Sequence[Answer | str]) -> Judgement:
         written = [answer for answer in answers if isinstance(answer, Answer)]
         problems = [answer for answer in answers if isinstance(answer, str)]
         return Judgement(None, error=problems[0]) if problems else judgement(self.form, written)
+
+
+def answers_or_why(
+    model: ChatModel, batch: Sequence[tuple[_Messages, int]], options: JudgeOptions, letter: bool
+) -> list[Answer | str]:
+    """The answer to each conversation with its seed, or why there is none."""
+    import torch
+
+    try:
+        return list(
+            model.answers(
+                [messages for messages, _ in batch],
+                temperature=options.temperature,
+                seeds=[seed for _, seed in batch],
+                max_tokens=options.max_tokens,
+                letter=letter,
+            )
+        )
+    except PromptError as error:
+        problem = f"PromptError: {error}"
+    except torch.OutOfMemoryError:
+        problem = (
+            "the GPU's memory does not hold this question. Show less of it (frames, views, picture_side), lower "
+            "max_tokens, or take a smaller model."
+        )
+        torch.cuda.empty_cache()
+    if len(batch) == 1:
+        return [problem]
+    half = len(batch) // 2
+    return [found for part in (batch[:half], batch[half:]) for found in answers_or_why(model, part, options, letter)]
 
 
 def _open(argument: str, options: JudgeOptions) -> Judge:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from omnireward.errors import MediaError, MediaLimitError, UnreadableMediaError
+from omnireward.media.length import Stated
 from omnireward.media.limits import DecodeOptions, Limits
 from omnireward.types import Media
 
@@ -43,6 +44,20 @@ def seconds_from(header: Any) -> float | None:
             return None
         case {"seconds": float(seconds)} if 0 < seconds < float("inf"):
             return seconds
+    raise ImplausibleAnswerError(str(header)[:200])
+
+
+def stated_from(header: Any) -> Stated:
+    """What an answer tells of a medium's header.
+
+    Raises:
+        ImplausibleAnswerError: something else, or a size or length that no medium has.
+    """
+    match header:
+        case {"stated": {"width": width, "height": height, "seconds": seconds}}:
+            plausible = all(size is None or (type(size) is int and 0 < size < 2**31) for size in (width, height))
+            if plausible and (seconds is None or (type(seconds) is float and 0 < seconds < float("inf"))):
+                return Stated(width, height, seconds)
     raise ImplausibleAnswerError(str(header)[:200])
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from omnireward.errors import DecoderCrashError, MediaError
-from omnireward.media.answers import ImplausibleAnswerError, empty_array_for, error_from, seconds_from
+from omnireward.media.answers import ImplausibleAnswerError, empty_array_for, error_from, seconds_from, stated_from
 from omnireward.media.dispatch import Array
+from omnireward.media.length import Stated
 from omnireward.media.limits import DecodeOptions, Limits
 from omnireward.media.pieces import describe_media
 from omnireward.media.wire import LARGEST_ANSWER, receive_header, receive_into, send
@@ -92,6 +93,12 @@ class Child:
         with self._watching(media) as deadline:
             answer = self._answer(media, "seconds", deadline)
             return answer if isinstance(answer, MediaError) else seconds_from(answer)
+
+    def stated(self, media: Media) -> Stated | MediaError:
+        """What a medium's header says of it, or the error that the child reports. Raises as `ask`."""
+        with self._watching(media) as deadline:
+            answer = self._answer(media, "stated", deadline)
+            return answer if isinstance(answer, MediaError) else stated_from(answer)
 
     def _answer(self, media: Media, want: str, deadline: float) -> Any:
         header, payloads = _request(media)

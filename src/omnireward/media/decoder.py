@@ -13,6 +13,7 @@ from types import TracebackType
 from omnireward.errors import MediaError, RecipeError
 from omnireward.media.children import Children, processors
 from omnireward.media.dispatch import Array
+from omnireward.media.length import Stated
 from omnireward.media.limits import DecodeOptions, Limits
 from omnireward.media.mesh import require_extra
 from omnireward.media.pieces import check_pieces
@@ -77,6 +78,15 @@ class Decoder:
         check_pieces(media, self.limits)
         with self._children.one() as child:
             answer = child.seconds(media)
+        if isinstance(answer, MediaError):
+            raise answer
+        return answer
+
+    def stated(self, media: Media) -> Stated:
+        """What the header says of size and length; of a mesh nothing. Nothing is decoded. Raises as a call does."""
+        check_pieces(media, self.limits)
+        with self._children.one() as child:
+            answer = child.stated(media)
         if isinstance(answer, MediaError):
             raise answer
         return answer

@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 from omnireward.errors import MediaLimitError, UnreadableMediaError
 from omnireward.media.answers import LONGEST_MESSAGE
 from omnireward.media.dispatch import decode
-from omnireward.media.length import stated_seconds
+from omnireward.media.length import stated, stated_seconds
 from omnireward.media.limits import DecodeOptions, Limits
 from omnireward.media.wire import receive_header, receive_into, send
 from omnireward.types import Media
@@ -46,6 +47,9 @@ def main(settings: str) -> None:
         try:
             if header["want"] == "seconds":
                 send(answers, {"seconds": stated_seconds(media)}, [], None)
+                continue
+            if header["want"] == "stated":
+                send(answers, {"stated": asdict(stated(media, limits))}, [], None)
                 continue
             array = np.ascontiguousarray(decode(media, options, limits))
         except (MediaLimitError, UnreadableMediaError) as error:

@@ -57,7 +57,7 @@ def instructions(form: Form, prompt: Set[Modality], response: Set[Modality], tur
     """
     paragraphs = (
         _TO_DO[form.mode],
-        _made_of(prompt, response, turns),
+        made_of(prompt, response, turns),
         _tags(form, bool(criterion)),
         _by_criterion(criterion) if criterion else f"Judge overall quality. What counts: {_weigh(prompt, response)}.",
         _FAIR[form.mode],
@@ -85,7 +85,8 @@ CLOSING = {
 """The last words of the user turn: after everything that others wrote."""
 
 
-def _made_of(prompt: Set[Modality], response: Set[Modality], turns: int) -> str:
+def made_of(prompt: Set[Modality], response: Set[Modality], turns: int) -> str:
+    """What the prompt (of so many turns) and the responses consist of, and how videos and 3D objects are shown."""
     talk = " It is a conversation; tags name the speaker of each turn, and a response is one way to go on." * (
         turns > 1
     )

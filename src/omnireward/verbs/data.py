@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
+from rich.console import Console
 
 from omnireward.errors import RecipeError
+from omnireward.inspection.config import InspectConfig
 from omnireward.sample_text import describe
 from omnireward.sources import BadRows, read_place
 from omnireward.verbs import described
@@ -47,13 +49,18 @@ class ShowConfig:
 
 
 def run(words: list[str]) -> None:
-    """Look at samples (data show), or write them out (data export).
+    """Look at samples (data show), find out what a source holds (data inspect), or write a benchmark (data export).
 
     Examples:
       omnireward data show miniature --limit 3
+      omnireward data inspect ultrafeedback:data/uf --against omni_rewardbench:data/OmniRewardBench --out out/look
       omnireward data export --benchmark miniature --form parquet --out out/world
     """
-    actions: dict[str, Callable[..., object]] = {"show": ShowConfig, "export": ExportConfig}
+    actions: dict[str, Callable[..., object]] = {
+        "show": ShowConfig,
+        "inspect": InspectConfig,
+        "export": ExportConfig,
+    }
     config: object = tyro.extras.subcommand_cli_from_dict(
         actions, prog="omnireward data", description=described(run), args=words
     )
@@ -63,6 +70,12 @@ def run(words: list[str]) -> None:
         samples = read_place("benchmarks", config.benchmark, BadRows())
         rows = write_omni_rewardbench(samples, config.out, config.form)
         print(f"{rows} rows are in {config.out}.")
+    elif isinstance(config, InspectConfig):
+        from omnireward.inspection import inspect_source, render_terminal
+
+        Console().print(render_terminal(inspect_source(config)))
+        if config.out is not None:
+            print(f"The page: {config.out / 'inspection.html'}")
     elif isinstance(config, ShowConfig):
         if config.limit < 1:
             raise RecipeError(f"limit must be at least 1, not {config.limit}.")
