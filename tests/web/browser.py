@@ -44,6 +44,8 @@ def running(program: str, profile: Path) -> Iterator[Browser]:
     os.close(there_w)
     flags = ["--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}", "--no-first-run"]
     flags += ["--disable-gpu", "--disable-extensions", "--disable-dev-shm-usage", "--force-color-profile=srgb"]
+    # 3D is drawn by the processor here, and may take longer than a graphics card is given before it counts as hung.
+    flags += ["--enable-unsafe-swiftshader", "--disable-gpu-watchdog"]
     flags += ["--disable-background-networking", "--disable-component-update", "--hide-scrollbars"]
     if os.geteuid() == 0:
         flags.append("--no-sandbox")  # it refuses to run as root otherwise; it sees only pages of these tests
