@@ -35,7 +35,13 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 REFERENCE = ROOT / "docs" / "reference.md"
 ADD_A_FILE = ROOT / "docs" / "add-a-file.md"
 SERVE = ROOT / "docs" / "how-to" / "serve.md"
-HELPED = (*VERBS, "data show", "data export")
+HELPED = (
+    *VERBS,
+    "data show",
+    "data inspect",
+    "data export",
+    *(f"construct {step}" for step in ("criteria", "verify", "mix")),
+)
 
 _BLOCK = re.compile(r"(?:^<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
 _LINK = re.compile(r"(?<!`)\]\((?!https?:)(?P<file>[^)#\s]*)(?:#(?P<heading>[^)\s]+))?\)")
@@ -135,7 +141,7 @@ def test_commands_to_type_have_verbs_and_flags_that_exist(
             assert set(words[1:]) - {word for word in words if "=" in word} <= set(targets), line
         elif any(word.rpartition("/")[2] == "omnireward" for word in words[:2]):
             verb, *flags = words[1 + (words[0].startswith("PYTHONPATH=")) :]
-            name = " ".join([verb, *flags[: verb == "data"]])
+            name = " ".join([verb, *flags[: verb in ("data", "construct")]])
             known = set(_words(_printed(f"omnireward {name} --help", capsys).replace(",", " ")))
             typed = {flag.partition("=")[0] for flag in flags if flag.startswith("--")}
             assert typed - {"--recipe"} <= known, line

@@ -7,6 +7,7 @@ recipes), so that one parser knows every type.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ from omnireward.errors import OmniRewardError, StoppedError, UnknownNameError
 from omnireward.sample_text import printable
 from omnireward.verbs import (
     Verb,
+    annotate,
+    construct,
     convert,
     data,
     described,
@@ -56,6 +59,8 @@ VERBS: dict[str, Verb] = {
     "push": push.run,
     "convert": convert.run,
     "data": data.run,
+    "construct": construct.run,
+    "annotate": annotate.run,
     "list": list_verb.run,
     "doctor": doctor.run,
 }
@@ -76,6 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         VERBS[words[0]](words[1:])
     except StoppedError as stop:
         print(printable(str(stop)))
+    except BrokenPipeError:  # whoever read what is printed has had enough, such as `head`
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 # or closing it would complain
+        return 0
     except (OmniRewardError, OSError) as error:
         # A folder that is a file, no permission, a full disk: the system's own words say it best. Others are bugs.
         if isinstance(error, OSError) and not error.filename and error.errno not in (errno.ENOSPC, errno.EDQUOT):
