@@ -66,6 +66,15 @@ def test_links_are_refused(tmp_path: Path) -> None:
         unpack_zip(tmp_path / "m.zip", tmp_path / "m")
 
 
+def test_a_method_that_chooses_its_readers_memory_is_refused(tmp_path: Path) -> None:
+    """LZMA's header says how large a dictionary to make: up to 4 GB for two bytes of text."""
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.txt", "hi")
+    with pytest.raises(SourceError, match=r"'a\.txt' is compressed by method 14"):
+        unpack_zip(tmp_path / "m.zip", tmp_path / "m")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.zip"]
+
+
 def test_damaged_archives_leave_nothing_behind(tmp_path: Path) -> None:
     whole = bytearray(_zip(tmp_path / "m.zip", {"a.txt": b"some text that is stored"}).read_bytes())
     whole[36] ^= 0xFF  # inside the file's bytes: the 30-byte header and the 5-byte name come before

@@ -49,6 +49,14 @@ def test_steps_are_counted_from_where_the_work_starts() -> None:
     assert bar.done == 8
 
 
+def test_a_title_is_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _terminal(monkeypatch)
+    with Progress("read [/b] [v1]", 2) as bar:
+        bar.advance("[/note]")
+    assert "read [/b] [v1]" in terminal.getvalue()
+    assert "[/note]" in terminal.getvalue()
+
+
 def test_a_log_file_gets_a_line_only_now_and_then(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """Ten steps of 6 seconds and a line when more than 20 have passed: after steps 4 and 8."""
     with Progress("train", 10) as bar:

@@ -39,9 +39,13 @@ def test_paths_inside_the_parent_of_the_output_are_relative_to_it(tmp_path: Path
     assert provenance.portable(f"reward:{tmp_path}/run", out) == "reward:run"
     assert provenance.portable(str(tmp_path / "run"), out) == "run"
     assert provenance.portable(f"reward:{tmp_path}/gone", out) == f"reward:{tmp_path}/gone"
+    assert provenance.portable(f"rlaif_v:{tmp_path}/run?margin=0.5&ties=no", out) == "rlaif_v:run?margin=0.5&ties=no"
+    assert provenance.portable(f"{tmp_path}/run?split=test", out) == "run?split=test"
 
 
-@pytest.mark.parametrize("typed", ["longer", "miniature:prompts=4", "hub:OWNER/REPO@main", "reward:/", "", "/usr"])
+@pytest.mark.parametrize(
+    "typed", ["longer", "miniature:prompts=4", "hub:OWNER/REPO@main", "gone?split=x", "reward:/", "", "/usr"]
+)
 def test_all_else_is_left_as_typed(typed: str, tmp_path: Path) -> None:
     assert provenance.portable(typed, tmp_path / "deep" / "report") == typed
 

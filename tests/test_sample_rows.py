@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from omnireward.errors import BadRowError, SourceError
+from omnireward.media_store import MediaStore
 from omnireward.miniature.world import World, samples
-from omnireward.sample_rows import FILE, MediaStore, read_samples, to_row, write_samples
+from omnireward.sample_rows import FILE, read_samples, to_row, write_samples
 from omnireward.sources import BadRows
 from omnireward.types import Comparison, Media, Part, Sample, Task, Text, Turn
 
@@ -23,9 +24,8 @@ HOSTILE = 'a\n"b"\t\u2028</script> <|im_end|> \x00 é 𝕏'
 
 
 def sample(response: tuple[Part, ...] = (Text("yes"),), **changed: object) -> Sample:
-    said = Sample(
-        "one", Task.T2T, Comparison(PROMPT, response, (Text("no"),), "Be brief."), "a", "c", ("g",), {"k": "v"}
-    )
+    other = (Text("no"),) if isinstance(response[0], Text) else response
+    said = Sample("one", Task.T2T, Comparison(PROMPT, response, other, "Be brief."), "a", "c", ("g",), {"k": "v"})
     return replace(said, **changed)  # type: ignore[arg-type]
 
 
@@ -171,10 +171,16 @@ def _schema() -> pa.Schema:
         ("preference", "c"),
         ("prompt", None),
         ("prompt", "hello"),
+        ("prompt", ""),
+        ("prompt", []),
+        ("prompt", [{"role": "user", "content": []}]),
         ("prompt", [{"role": "robot", "content": []}]),
         ("prompt", ["hello"]),
         ("response_a", [{"kind": "smell"}]),
         ("response_a", ["hello"]),
+        ("response_a", 0),
+        ("response_a", []),
+        ("response_a", [{"kind": "image", "media": [], "frames": True}]),
         ("response_a", [{"kind": "text", "text": None}]),
         ("response_a", [{"kind": "text", "text": "\ud800"}]),
         ("response_b", [{"kind": "image", "media": ["media/../../etc/passwd"]}]),
@@ -183,6 +189,7 @@ def _schema() -> pa.Schema:
         ("response_b", [{"kind": "image", "media": []}]),
         ("response_b", [{"kind": "image", "media": None}]),
         ("groups", "all"),
+        ("groups", 0),
         ("provenance", {"a": 1}),
         ("provenance", ["ab"]),
         ("provenance", "x"),
@@ -197,6 +204,18 @@ def test_rows_that_are_refused_name_their_field(tmp_path: Path, field: str, valu
     bad_rows = BadRows(skip=True)
     assert list(read_samples(str(tmp_path), bad_rows)) == []
     assert [error.field for error in bad_rows.errors] == [field]
+
+
+def test_a_response_that_is_not_of_the_task_is_refused(tmp_path: Path) -> None:
+    """Or a row would count under a task that it is not of."""
+    (tmp_path / FILE).write_text(json.dumps({**to_row(sample(), lambda _: []), "task": "T2I"}) + "\n")
+    with pytest.raises(BadRowError, match=r"'response_a': holds text; a response of T2I is image"):
+        back(tmp_path)
+
+
+def test_a_file_of_samples_may_be_given_itself(tmp_path: Path) -> None:
+    write_samples([sample()], tmp_path)
+    assert list(read_samples(str(tmp_path / FILE), BadRows())) == back(tmp_path) == [sample()]
 
 
 def test_folder_without_samples(tmp_path: Path) -> None:

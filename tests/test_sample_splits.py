@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.construct.mix_samples import asked
 
@@ -39,6 +41,16 @@ def test_without_train_a_split_must_be_named_unless_there_is_one(tmp_path: Path)
     write(tmp_path, "samples-test.jsonl", "test")
     with pytest.raises(SourceError, match="no split 'train'; it has: dev, test"):
         ids(str(tmp_path))
+
+
+def test_files_of_no_split_do_not_bring_along_what_was_set_apart(tmp_path: Path) -> None:
+    columns = {name: ["x"] for name in ("id", "task", "response_a", "response_b", "criterion", "preference", "cluster")}
+    for name in ("more", "test-00000-of-00001", "train-00000-of-00001"):
+        pq.write_table(pa.table({**columns, "prompt": ["x"]}), tmp_path / f"{name}.parquet")
+        bad_rows = BadRows(skip=True)
+        assert list(read_samples(str(tmp_path), bad_rows)) == []
+        read = [error.file for error in bad_rows.errors]
+        assert read == ["more.parquet", "train-00000-of-00001.parquet"][: 1 + name.startswith("train")]
 
 
 def test_a_folder_without_splits_has_none_to_name(tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from omnireward.errors import BadRowError, MissingExtraError, SourceError, UnknownNameError
-from omnireward.sources import BadRows, SampleSource, local_root, open_place, prompt_cluster, read_place
+from omnireward import parquet_files
+from omnireward.datasets import hpdv2, rlaif_v
+from omnireward.errors import BadRowError, MissingExtraError, RecipeError, SourceError, UnknownNameError
+from omnireward.scores import PairRule
+from omnireward.sources import BadRows, SampleSource, local_root, open_place, prompt_cluster, read_place, with_settings
 from omnireward.types import Task
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -42,6 +46,40 @@ def test_location_may_hold_colons() -> None:
 
 def test_settings_are_a_location() -> None:
     assert open_place("datasets", "miniature:seed=3")[2] == "seed=3"
+
+
+def test_settings_may_follow_whatever_a_place_is(tmp_path: Path) -> None:
+    hpdv2._example(tmp_path)
+    for place in (f"{tmp_path}?split=test", f"hpdv2:{tmp_path}?split=test"):
+        name, _, location = open_place("datasets", place)
+        assert (name, location) == ("hpdv2", f"{tmp_path}?split=test")
+        assert next(read_place("datasets", place, BadRows())).groups == ("test",)
+    assert open_place("datasets", "hpdv2?split=test")[::2] == ("hpdv2", "?split=test")
+    odd = tmp_path.rename(tmp_path.with_name("what?"))
+    assert open_place("datasets", str(odd))[2] == str(odd)
+
+
+@pytest.mark.parametrize("written", ["margin=1&margin=2", "ties", "pairs", "pairs=best&ties=no&pairs=all"])
+def test_a_setting_is_said_once_and_with_its_value(written: str) -> None:
+    with pytest.raises(RecipeError, match="a setting is said once, as"):
+        with_settings(f"data?{written}", PairRule())
+
+
+def test_a_folder_is_walked_once_however_many_sources_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of half a million pictures are recognised in seconds."""
+    rlaif_v._example(tmp_path)
+    walked = Counter[Path]()
+    walk = parquet_files._walk
+
+    def counted(folder: Path) -> tuple[Path, ...]:
+        walked[folder] += 1
+        return walk(folder)
+
+    monkeypatch.setattr(parquet_files, "_walk", counted)
+    assert open_place("datasets", str(tmp_path))[0] == "rlaif_v"
+    assert walked == {tmp_path: 1}
+    assert parquet_files.parquet_files(tmp_path) == tuple(tmp_path.glob("*.parquet"))
+    assert walked == {tmp_path: 2}  # nothing is remembered afterwards
 
 
 def test_folder_alone_is_recognised(benchmark_folder: Path) -> None:

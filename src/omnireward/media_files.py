@@ -12,6 +12,7 @@ import os
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PureWindowsPath
 
 from omnireward.errors import OutsideRootError, SourceError
@@ -35,15 +36,15 @@ def confined(root: Path, relative: str) -> Path:
         )
     path = root.joinpath(*name.parts)
     real = Path(os.path.realpath(path))
-    if not any(real.is_relative_to(home) for home in _homes(root)):
+    if not any(real.is_relative_to(home) for home in _homes(root.absolute())):
         raise OutsideRootError(f"{relative!r} is a link that leads out of {root}, to {real}; it is not followed.")
     return path
 
 
+@lru_cache(maxsize=256)  # it is asked for every medium of every row
 def _homes(root: Path) -> tuple[Path, ...]:
-    """The root, and the blobs of the same repository when the root lies in a snapshot of the Hub's cache."""
-    plain = root.absolute()
-    for folder in (plain, *plain.parents):
+    """An absolute root, and the blobs of the same repository when it lies in a snapshot of the Hub's cache."""
+    for folder in (root, *root.parents):
         if folder.parent.name == "snapshots" and (folder.parent.parent / "blobs").is_dir():
             return Path(os.path.realpath(root)), Path(os.path.realpath(folder.parent.parent / "blobs"))
     return (Path(os.path.realpath(root)),)

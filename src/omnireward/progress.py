@@ -30,10 +30,11 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if sys.stderr.isatty():
-            columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-            self._bar = Bar(
-                *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=Console(stderr=True)
+            title, note = (  # a folder's name is no markup
+                TextColumn(said, markup=False) for said in ("{task.description:<24}", "{task.fields[note]}")
             )
+            times = (TimeElapsedColumn(), TimeRemainingColumn())
+            self._bar = Bar(title, BarColumn(), MofNCompleteColumn(), *times, note, console=Console(stderr=True))
             self._task = self._bar.add_task(self.title, total=self.total, completed=self.done, note="")
             self._bar.start()
         else:

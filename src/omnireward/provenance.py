@@ -88,7 +88,10 @@ def _default(field: Field[Any]) -> object:
 
 def _relative(text: str, out: Path) -> str:
     path = Path(text).expanduser()
-    return (_inside(path, out) if text and path.exists() else None) or text
+    if text and path.exists():
+        return _inside(path, out) or text
+    where, mark, settings = text.rpartition("?")  # a place with settings
+    return f"{_relative(where, out)}?{settings}" if mark else text
 
 
 def _inside(path: Path, out: Path) -> str | None:

@@ -13,21 +13,15 @@ it. ``"frames": true`` marks a part whose media are the frames of a video or the
 lost on the way out and back.
 
 A folder may have splits: ``samples-NAME.jsonl``, or Parquet named ``NAME-00000-of-00001.parquet``. ``DIR?split=NAME``
-reads one; without it ``train`` is read, so that nobody trains on what was set apart.
-
-Unusual: a medium that is a file already is linked, not copied, where the file system can; a mesh takes the files that
-it names along (see `mesh_files`), in a folder of their own.
+reads one; without it ``train`` is read, so that nobody trains on what was set apart, or the only split that there is.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -38,87 +32,17 @@ import numpy as np
 from omnireward.errors import BadRowError, SourceError
 from omnireward.media.encode import png
 from omnireward.media_files import MediaFiles
-from omnireward.mesh_files import named
+from omnireward.media_store import MediaStore
+from omnireward.parquet_files import parquet_files
 from omnireward.rows import Row, columns, rows
 from omnireward.sources import BadRows, local_root, with_settings
 from omnireward.types import Comparison, Media, MediaKind, Part, Preference, Role, Sample, Task, Text, Turn
 
-FILE, MEDIA = "samples.jsonl", "media"
+FILE = "samples.jsonl"
 COLUMNS = frozenset({"id", "task", "prompt", "response_a", "response_b", "criterion", "preference", "cluster"})
 TRAIN = "train"
 _SPLIT = re.compile(r"samples-([\w.]+)\.jsonl|([\w.]+)-\d{5}-of-\d{5}\.parquet")
-_SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
-_MAGIC = (
-    (0, b"\x89PNG", ".png"),
-    (0, b"\xff\xd8\xff", ".jpg"),
-    (8, b"WEBP", ".webp"),
-    (0, b"GIF8", ".gif"),
-    (4, b"ftyp", ".mp4"),
-    (0, b"\x1aE\xdf\xa3", ".webm"),
-    (8, b"WAVE", ".wav"),
-    (0, b"fLaC", ".flac"),
-    (0, b"OggS", ".ogg"),
-    (0, b"ID3", ".mp3"),
-    (0, b"glTF", ".glb"),
-    (0, b"ply", ".ply"),
-)
 Keep = Callable[[Media], list[Any]]
-
-
-class MediaStore:
-    """Media below a folder, each named by its content. Several processes may keep into one folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def keep(self, media: Media) -> list[str]:
-        """The names below the folder of a medium's pieces, which are there when this returns. Raises OSError."""
-        return [self._piece(piece, media.kind) for piece in media.pieces()]
-
-    def _piece(self, piece: Path | bytes, kind: MediaKind) -> str:
-        if isinstance(piece, bytes):
-            digest = hashlib.sha256(piece).hexdigest()
-            # OBJ has no magic, and a file without that suffix would not be read as one.
-            suffix = _suffix(piece[:16]) or (".obj" if kind == "mesh" else "")
-            return self._put(f"{MEDIA}/{digest[:2]}/{digest}{suffix}", piece)
-        if kind == "mesh" and (beside := named(piece)):
-            return self._mesh(piece, beside)
-        with piece.open("rb") as file:
-            head = file.read(16)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        suffix = piece.suffix.lower()
-        # A mesh without magic is known by its suffix; elsewhere content says more than a name.
-        suffix = _suffix(head) or (suffix if _SUFFIX.fullmatch(suffix) else "")
-        return self._put(f"{MEDIA}/{digest[:2]}/{digest}{suffix}", piece)
-
-    def _mesh(self, mesh: Path, beside: Mapping[str, Path]) -> str:
-        digest = Media("mesh", mesh).digest()
-        home = f"{MEDIA}/{digest[:2]}/{digest}"
-        for path in sorted(set(beside.values())):
-            self._put(f"{home}/{path.relative_to(mesh.parent.resolve()).as_posix()}", path)
-        return self._put(f"{home}/{mesh.name}", mesh)  # last: what names files comes when they are there
-
-    def _put(self, name: str, piece: Path | bytes) -> str:
-        path = self._folder / name
-        if path.exists():
-            return name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{os.getpid()}-{path.name}")
-        fresh.unlink(missing_ok=True)
-        if isinstance(piece, bytes):
-            fresh.write_bytes(piece)
-        else:
-            real = piece.resolve()  # a link to a link would break when its folder goes
-            linked = False
-            with suppress(OSError):
-                os.link(real, fresh)
-                linked = True
-            if not linked:
-                shutil.copyfile(real, fresh)
-        fresh.replace(path)
-        fresh.unlink(missing_ok=True)  # renaming a hard link onto another of the same file leaves both
-        return name
 
 
 class SampleWriter:
@@ -207,6 +131,10 @@ def from_row(row: Row, media: MediaFiles) -> Sample:
     preference: Preference = _one_of(row, "preference", row.text("preference"), get_args(Preference))
     turns = tuple(_turn(row, turn, media) for turn in _list(row, "prompt", row.fields.get("prompt")))
     a, b = (_parts(row, field, row.fields.get(field), media) for field in ("response_a", "response_b"))
+    for field, parts in (("response_a", a), ("response_b", b)):
+        for kind in ("text" if isinstance(part, Text) else part.kind for part in parts):
+            if kind not in task.outputs:
+                raise row.bad(field, f"holds {kind}; a response of {task.short} is {' and '.join(task.outputs)}.")
     return Sample(
         id=row.text("id"),
         task=task,
@@ -232,8 +160,7 @@ def splits(root: Path) -> dict[str, list[Path]]:
         return {"": [root / FILE]}
     found = sorted(root.glob("samples-*.jsonl"))
     if not any(_SPLIT.fullmatch(path.name) for path in found):
-        below = (path for path in sorted(root.glob("**/*.parquet")) if not _hidden(path.relative_to(root)))
-        found = [path for path in below if columns(path) >= COLUMNS]
+        found = [path for path in parquet_files(root) if columns(path) >= COLUMNS]
     named: dict[str, list[Path]] = {}
     for path in found:
         match = _SPLIT.fullmatch(path.name)
@@ -246,7 +173,7 @@ def read_samples(location: str, bad_rows: BadRows) -> Iterator[Sample]:
     """The samples of a folder, lazily, in the order of its files.
 
     Args:
-        location: a folder, which ``?split=NAME`` may follow.
+        location: a folder, which ``?split=NAME`` may follow, or a file.
         bad_rows: told of each row that cannot be used.
 
     Raises:
@@ -254,9 +181,10 @@ def read_samples(location: str, bad_rows: BadRows) -> Iterator[Sample]:
         BadRowError: a row cannot be used, and `bad_rows` says to stop.
     """
     location, settings = with_settings(location, _Settings())
-    root = local_root(location, "")
+    place = local_root(location, "")
+    root = place.parent if place.is_file() else place
     media = MediaFiles((root,))
-    for path in _files(root, settings.split):
+    for path in _files(place, settings.split):
         for row in rows(path, root, bad_rows):
             try:
                 sample = from_row(row, media)
@@ -275,23 +203,18 @@ def recognises(folder: Path) -> bool:
 
 
 def _files(root: Path, split: str) -> list[Path]:
-    """The files of one split, of ``train`` where none is named, or of a folder that has no splits."""
-    found = splits(root)
+    """The files of one split; where none is named, of ``train``, of no split, or of the only one that there is."""
+    found = {"": [root]} if root.is_file() else splits(root)
     if not found:
         raise SourceError(f"{root} holds no samples: no {FILE}, and no .parquet file with the columns of one.")
     if not split and "" in found:
-        return sorted(path for paths in found.values() for path in paths)
+        return sorted([*found[""], *found.get(TRAIN, ())])  # and nothing that was set apart
     if not split and len(found) == 1:
         return next(iter(found.values()))
     if (wanted := split or TRAIN) not in found:
         known = ", ".join(sorted(filter(None, found))) or "none"
         raise SourceError(f"{root} has no split {wanted!r}; it has: {known}. Say which: samples:{root}?split=NAME")
     return found[wanted]
-
-
-def _hidden(path: Path) -> bool:
-    """Whether something on the way begins with a dot: what another process has begun to write."""
-    return any(name.startswith(".") for name in path.parts)
 
 
 def _part(part: Part, keep: Keep) -> dict[str, Any]:
@@ -340,21 +263,23 @@ def _provenance(row: Row) -> dict[str, str]:
 
 
 def _list(row: Row, field: str, value: object) -> list[Any]:
-    if value is None and field != "groups":
+    """A list; only groups and provenance may be empty, and groups missing."""
+    optional = field in ("groups", "provenance")
+    if optional and value is None:
+        return []
+    if field not in row.fields:
         raise row.missing(field)
-    if not isinstance(value or [], list):
+    if not isinstance(value, list):
         raise row.bad(field, f"holds a {type(value).__name__} where a list is needed.")
-    return value or []  # type: ignore[return-value]
+    if not value and not optional:
+        raise row.bad(field, "holds an empty list.")
+    return value
 
 
 def _one_of(row: Row, field: str, value: object, known: tuple[str, ...]) -> Any:
     if value not in known:
         raise row.bad(field, f"has {str(value)[:80]!r}; known are {', '.join(known)}.")
     return value
-
-
-def _suffix(head: bytes) -> str:
-    return next((suffix for at, magic, suffix in _MAGIC if head[at : at + len(magic)] == magic), "")
 
 
 def write_example(folder: Path) -> None:

@@ -1,9 +1,9 @@
 """Where samples come from: a plug-in's reader, at a folder or a pinned revision on the Hub.
 
 A *place* is what a user types: ``NAME``, ``NAME:LOCATION``, ``FOLDER``, ``hub:OWNER/REPO@REVISION``, or either of the
-first two with a dotted module path for NAME. A folder alone is shown to every plug-in, and the one that recognises its
-layout reads it. Unusual: a Hub location without a revision is an error, because numbers must say what they were
-measured on.
+first two with a dotted module path for NAME; settings may follow behind a question mark. A folder alone is shown to
+every plug-in, and the one that recognises its layout reads it. Unusual: a Hub location without a revision is an error,
+because numbers must say what they were measured on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from omnireward.errors import BadRowError, MissingExtraError, RecipeError, SourceError, UnknownNameError
 from omnireward.official import Judged, Official
+from omnireward.parquet_files import walked_once
 from omnireward.plugins import load, names, suggest
 from omnireward.types import Sample, Task
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 SourceFolder = Literal["datasets", "benchmarks"]
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
-_HUB = re.compile(r"hub:(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>\S+))?")
+_HUB = re.compile(r"hub:(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>[^\s?]+))?")  # no revision has a question mark
 _LISTED = 12  # entries of a folder that an error message shows
 
 
@@ -106,6 +107,9 @@ def open_place(folder: SourceFolder, place: str) -> tuple[str, SampleSource, str
     path = _path(place)
     if place and path.is_dir():
         return _recognise(folder, path, place)
+    if (bare := place.rpartition("?")[0]) and (bare in known or bare.startswith("hub:") or _path(bare).is_dir()):
+        name, source, location = open_place(folder, bare)
+        return name, source, location + place.removeprefix(bare)
     name, colon, location = place.partition(":")
     if name == "hub" and colon:
         return _recognise(folder, local_root(place, ""), place)
@@ -164,9 +168,11 @@ def with_settings(location: str, defaults: Settings) -> tuple[str, Settings]:
     known = {field.name: getattr(defaults, field.name) for field in fields(defaults)}
     changed: dict[str, Any] = {}
     for setting in filter(None, written.split("&")):
-        name, _, value = setting.partition("=")
+        name, equals, value = setting.partition("=")
         if name not in known:
             raise RecipeError(f"{location!r}: there is no setting {name!r}. {suggest(name, list(known))}")
+        if name in changed or not equals:
+            raise RecipeError(f"{location!r}: a setting is said once, as {name}=…; separate several by &.")
         changed[name] = _setting(location, name, value, known[name])
     return where, replace(defaults, **changed)
 
@@ -207,7 +213,8 @@ def _load(folder: SourceFolder, name: str) -> SampleSource:
 
 def _recognise(folder: SourceFolder, path: Path, place: str) -> tuple[str, SampleSource, str]:
     sources = {name: _load(folder, name) for name in names(folder)}
-    fitting = [name for name, source in sources.items() if source.recognises(path)]
+    with walked_once():
+        fitting = [name for name, source in sources.items() if source.recognises(path)]
     if len(fitting) == 1:
         return fitting[0], sources[fitting[0]], place
     if fitting:

@@ -151,6 +151,23 @@ def test_what_others_have_built_on_stays(world: World) -> None:
     assert len(world.rows("SELECT * FROM undo")) == 0
 
 
+def test_what_somebody_has_open_themselves_is_in_nobodys_way(world: World) -> None:
+    """Who checks the last criterion is handed the vote under it at once."""
+    world.write("ann", SENTENCE)
+    world.check("ben")
+    vote = world.next("ben")
+    assert vote is not None
+    assert vote.kind == "vote"
+    assert world.undo("ben").kind == "check"
+    assert (world.criteria()[0].fate, world.next("cid")) == ("not checked", None)
+    with refused(409):
+        world.answer("ben", vote.id, {"side": "tie"})
+    world.check("ben")
+    again = world.next("ben")
+    assert again is not None
+    assert again.id == vote.id
+
+
 def test_criteria_that_were_taken_back_are_gone_for_everybody(world: World) -> None:
     world.write("ann", SENTENCE, "It should be short as well.")
     assert world.undo("ann").draft == {"criteria": [SENTENCE, "It should be short as well."]}
@@ -241,6 +258,13 @@ def test_seconds_are_a_sensible_number(voting: World, seconds: float) -> None:
     assert handed is not None
     with refused(400):
         voting.answer("ann", handed.id, {"side": "tie"}, seconds=seconds)
+
+
+def test_seconds_that_no_float_holds_are_a_day(voting: World) -> None:
+    handed = voting.next("ann")
+    assert handed is not None
+    voting.answer("ann", handed.id, {"side": "tie"}, seconds=10**400)
+    assert voting.rows("SELECT seconds FROM answer") == [(86_400.0,)]
 
 
 @pytest.mark.parametrize("table", ["answer", "undo"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -183,8 +184,27 @@ def test_media_are_played_before_a_vote(media: Running) -> None:
     for left in (2, 1, 0):
         url = item_of(ann)["must_play"][0]
         assert len(ann.post("/api/played", json={"item": item["id"], "url": url}).json()["must_play"]) == left
-    assert item_of(media.client("ben"))["must_play"] == item["must_play"]  # each for themselves
+    theirs = item_of(media.client("ben"))["must_play"]  # each for themselves, in the order of their sides
+    assert sorted(theirs) == sorted(item["must_play"])
     assert answered(ann, item, {"side": "tie"}).status_code == 200
+
+
+def _side(db: sqlite3.Connection, left: str) -> None:
+    db.execute("UPDATE shown SET left = ?", (left,))
+
+
+def test_what_is_to_be_played_is_in_the_order_that_is_seen(media: Running) -> None:
+    """Were it a, then b, whoever looks at it would know the sides."""
+    cid = media.client("cid")
+    sound, *responses = item_of(cid)["must_play"]
+    orders = []
+    for left in "ab":  # as if it had been drawn
+        media.store.do(_side, left)
+        item = item_of(cid)
+        orders.append([item["left"][0]["url"], item["right"][0]["url"]])
+        assert item["must_play"] == [sound, *orders[-1]]
+    assert orders[0] == orders[1][::-1] != orders[1]
+    assert sorted(responses) == sorted(orders[0])
 
 
 def test_media_come_whole_and_in_ranges_with_their_types(media: Running) -> None:

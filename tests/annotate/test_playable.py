@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,9 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from tests.annotate.world import World
 
+from omnireward.annotate import showing
 from omnireward.annotate.conversions import Conversions
 from omnireward.annotate.playable import Playable, served, to_play
 from omnireward.annotate.queue import Rules
@@ -21,8 +25,8 @@ from omnireward.annotate.store import Store
 from omnireward.errors import DecoderCrashError, MediaError
 from omnireward.media import Decoder, Limits
 from omnireward.media.encode import mp4, png, wav
-from omnireward.sample_rows import MediaStore
-from omnireward.types import Media, MediaKind
+from omnireward.media_store import MediaStore
+from omnireward.types import Comparison, Media, MediaKind, Sample, Task
 
 _OBJ = "mtllib m.mtl\nusemtl red\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 3 4\nf 1 2 4\nf 2 3 4\n"
 
@@ -175,6 +179,19 @@ def test_what_is_broken_is_refused_and_served_under_no_name(playable: Playable, 
     assert not list((playable._folder / "shown").glob(".*.new"))
 
 
+def test_a_reason_does_not_say_where_things_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conversions name whole paths, also where the folder was given as a relative one."""
+    monkeypatch.chdir(tmp_path)
+    broken = Sample("one", Task.T2V, Comparison((), (Media("video", b"no video"),), (), "It moves."), "a", "c")
+    world = World(Path("out"), [broken], stage="vote")
+    with world.store as store, Playable(store) as playable:
+        with pytest.raises(MediaError, match=str(tmp_path)) as caught:
+            showing.gated(playable, "vote", store.do(showing.row_of, 1), "a")
+        store.do(showing.set_aside, store.folder, 1, str(caught.value))
+        ((reason,),) = world.rows("SELECT broken FROM sample")
+    assert reason.startswith("media/")
+
+
 def test_closing_ends_what_is_being_converted(tmp_path: Path) -> None:
     slow = tmp_path / "slow.mp4"
     os.mkfifo(slow)  # whoever opens it waits for ever
@@ -189,6 +206,42 @@ def test_closing_ends_what_is_being_converted(tmp_path: Path) -> None:
             running.result(20)
     with pytest.raises(DecoderCrashError, match="the server ends"):
         conversions.convert("video", slow, tmp_path / "out", Limits())
+
+
+def test_a_conversion_ends_when_its_server_is_killed(tmp_path: Path) -> None:
+    slow = tmp_path / "slow.mp4"
+    os.mkfifo(slow)
+    code = (
+        "import sys; from pathlib import Path; from omnireward.annotate import showing
+from omnireward.annotate.conversions import Conversions;"
+        "from omnireward.media import Limits; slow = Path(sys.argv[1]);"
+        "Conversions().convert('video', slow, slow.with_suffix('.new'), Limits())"
+    )
+    server = subprocess.Popen([sys.executable, "-c", code, str(slow)])
+    with slow.open("wb", buffering=0) as pipe:  # opened when the child has it open too
+        server.kill()
+        server.wait(20)
+        until = time.monotonic() + 20
+        while _is_read(pipe):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+
+
+def _is_read(pipe: io.FileIO) -> bool:
+    try:
+        pipe.write(b"x")
+    except BrokenPipeError:
+        return False
+    return True
+
+
+def test_what_a_killed_server_left_half_made_is_removed_and_not_written_to(tmp_path: Path) -> None:
+    with Store(tmp_path, Rules()) as store:
+        Playable(store).close()
+        half = tmp_path / "shown" / ".abc-1.new"
+        half.write_text("half")
+        Playable(store).close()
+        assert not half.exists()
 
 
 def test_a_conversion_is_bounded(tmp_path: Path) -> None:

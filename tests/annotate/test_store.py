@@ -59,6 +59,16 @@ def test_a_folder_belongs_to_its_samples(tmp_path: Path, change: dict[str, objec
         begin(store, replace(world.config, **change), lambda _place: [])  # type: ignore[arg-type]
 
 
+def test_who_only_voted_is_not_asked_to_write(tmp_path: Path) -> None:
+    """There would be nothing to write about: samples without a criterion have been given to voters."""
+    world = World(tmp_path, [text_sample("one")], stage="vote")
+    with world.store as store, pytest.raises(RecipeError, match="begun with --stage vote"):
+        begin(store, replace(world.config, stage="both"), lambda _place: [])
+    other = World(tmp_path / "other", [text_sample("one")], stage="write")
+    with other.store as store:
+        begin(store, replace(other.config, stage="vote"), lambda _place: [])
+
+
 def test_samples_come_in_all_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="two samples have the id 'one'"):
         World(tmp_path, [text_sample("one"), text_sample("one")])

@@ -88,6 +88,24 @@ def test_what_a_model_has_taken_is_summed_over_answers_and_losses(path: Path) ->
     again.close()
 
 
+def test_what_a_try_may_take_counts_until_it_is_known_what_it_took(path: Path) -> None:
+    """Call a ends and took 3 + 2; b was under way with 7 + 7 at most when its process ended, and later takes 3 + 2."""
+    ledger = Ledger(path)
+    done = threading.Event()
+    for key in ("a", "b"):
+        ledger.begin(key, "m", Tokens(7, 7), lambda _: None)
+    write(ledger, finished("a"))
+    ledger.close()
+    again = Ledger(path)
+    assert again.spent("m") == Tokens(7 + 3, 7 + 2)
+    again.begin("b", "m", Tokens(7, 7), lambda _: done.set())
+    assert done.wait(30)
+    assert again.spent("m") == Tokens(7 + 7 + 3, 7 + 7 + 2)
+    write(again, finished("b"))
+    assert again.spent("m") == Tokens(7 + 3 + 3, 7 + 2 + 2)
+    again.close()
+
+
 def test_a_torn_last_line_is_asked_again_and_the_others_are_not(path: Path) -> None:
     ledger = Ledger(path)
     write(ledger, finished("a"), finished("b"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from concurrent.futures import wait
 
 import pytest
@@ -64,3 +66,29 @@ def test_tries_that_may_have_been_paid_for_count_over_runs(endpoint: Open) -> No
         assert (server.requests, opened.spent, opened.usage.cost) == (4, 176.0, 176.0)
         opened.close()
         assert endpoint(server, max_tokens=50, price_in=1e6, price_out=1e6).spent == 176.0
+
+
+@pytest.mark.parametrize("end", ["killed", "closed"])
+def test_calls_under_way_at_the_end_of_a_process_count_as_spent(endpoint: Open, end: str) -> None:
+    """Of 1,000 at 88 a call, five are under way at each end: 440, 880, and then one more is all that fits."""
+    given = {"max_tokens": 50, "price_in": 1e6, "price_out": 1e6, "budget": 1000.0}
+    with Scripted(usage=(38, 50), latency=0.3) as server:
+        first = endpoint(server, **given)
+        for number in range(5):
+            first.submit(question(number))
+        file = first._options.journal
+        for sent, run in ((5, 1), (10, 2)):
+            while server.requests < sent:
+                time.sleep(0.005)
+            left = file.with_name(f"after {run}.jsonl")  # what the disk holds is what a killed process leaves
+            if end == "closed":
+                first.close()
+            shutil.copyfile(file, left)
+            first, file = endpoint(server, journal=left, **given), left
+            assert first.spent == sent * 88.0
+            if run == 1:
+                for number in range(5):
+                    first.submit(question(number))
+        first.submit(question(0)).result(60)
+        assert isinstance(error_of(first.submit(question(1))), BudgetError)
+        assert (server.requests, first.spent) == (11, 968.0)

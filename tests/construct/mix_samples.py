@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,28 @@ def seen(words: str, shown: Sequence[str], said: Preference = "a", **more: Any) 
     prompt: tuple[Part, ...] = (*map(picture, shown), Text(words))
     comparison = Comparison((Turn("user", prompt),), (Text("It is round."),), (Text("It is square."),))
     return replace(Sample(words[:20], Task.TI2T, comparison, said, words[:20]), **more)
+
+
+def numbered(count: int, **more: Any) -> list[Sample]:
+    """Questions in words, each another."""
+    return [asked(f"Question {number} of {count}?", **more) for number in range(count)]
+
+
+def random_world(seed: int, size: int) -> list[Sample]:
+    """Samples that share prompts and media by chance, in chains."""
+    rng = random.Random(seed)
+    found: list[Sample] = []
+    for number in range(size):
+        kind = rng.randrange(3)
+        name: dict[str, Any] = {"id": f"{seed}-{number}"}
+        if kind == 0:
+            found.append(asked(f"Q {rng.randrange(size)}", (f"{number}", "no"), **name))
+        elif kind == 1:
+            pictures = (f"p{rng.randrange(3 * size)}", f"p{rng.randrange(3 * size)} other")
+            found.append(drawn(f"Draw {rng.randrange(size)}", pictures, **name))
+        else:
+            found.append(seen("Describe the image.", [f"p{rng.randrange(3 * size)}"], **name))
+    return found
 
 
 def picture(name: str) -> Media:

@@ -94,6 +94,8 @@ def test_what_lacks_is_asked_for_again(tmp_path: Path) -> None:
         number = int(sample.id[1:].partition("/")[0])
         if "length" in sample.comparison.criterion:  # whatever the order it was shown in
             assert sample.preference == truth(number)
+        if "few words" in sample.comparison.criterion:
+            assert sample.preference != truth(number)
         assert sample.groups == ("made", "criteria")
         assert sample.provenance["writer"] == "api:made-up"
         assert sample.provenance["original_preference"] == truth(number)
@@ -369,6 +371,35 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
             criteria(_config(server, data, tmp_path / "out", ties=1))
         with pytest.raises(JournalError, match="its writer is 'api:made-up', this run's is 'api:other'"):
             criteria(_config(server, data, tmp_path / "out", writer="api:other"))
+
+
+def test_a_run_that_asked_nothing_leaves_the_folder_to_another(tmp_path: Path) -> None:
+    """A mistyped source, or a model without a key, is corrected in the same folder; after an answer it is not."""
+    data, out = planted(tmp_path / "data", 2), tmp_path / "out"
+    with Scripted(honest) as server:
+        for wrong in ({"samples": f"samples:{tmp_path / 'nowhere'}"}, {"base_url": ""}):
+            with pytest.raises((SourceError, RecipeError)):
+                criteria(replace(_config(server, data, out, writer="api:other"), **wrong))  # type: ignore[arg-type]
+        criteria(_config(server, data, out, tries=1))
+        (data / "samples.jsonl").write_text("{}")
+        with pytest.raises(SourceError):
+            criteria(_config(server, data, out))
+        with pytest.raises(JournalError, match="holds another run"):
+            criteria(_config(server, data, out, writer="api:other"))
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    """The folder of the samples themselves would lose them."""
+    data = planted(tmp_path / "data", 2)
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    names = set(data.rglob("*"))
+    with Scripted(honest) as server:
+        for division in ({}, {"shard": "0/2"}):
+            with pytest.raises(JournalError, match=r"is not empty, and no such run made it \(samples.jsonl\)"):
+                criteria(_config(server, data, data, **division))
+        assert server.requests == 0
+    assert set(data.rglob("*")) == names
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_nothing_to_write_about_is_an_error(tmp_path: Path) -> None:

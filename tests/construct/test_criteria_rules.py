@@ -53,6 +53,8 @@ ACCEPTED = (
     "It should rhyme at the end of every second line.",
     "It should give exactly 3 reasons.",
     "回答应该用诗的形式写成",
+    "Die Antwort sollte Beispiele nennen, z. B. Städte.",
+    "It should use units, e.g. km or mi, and abbreviations, i.e. short forms.",
 )
 
 
@@ -76,6 +78,11 @@ def test_near_duplicates_turn_on_words_that_mean_something() -> None:
     assert not same("It should rhyme.", "It should not rhyme.")
     assert not same("It should name a river.", "It should name a mountain.")
     assert not same("", "It should rhyme.")
+    assert same("图片应该显示一只猫", "图片必须显示一只猫")
+    assert not same("图片应该显示一只猫", "图片应该显示一只狗")
+    assert not same("回答应该押韵", "回答不应该押韵")
+    assert same("Die Antwort sollte kurz sein.", "Antwort muss kurz sein")
+    assert not same("Die Antwort sollte lang sein.", "Die Antwort sollte nicht lang sein.")
 
 
 def test_a_response_of_a_megabyte_costs_little() -> None:

@@ -99,6 +99,6 @@ def test_licences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_edited_card_stays(tmp_path: Path) -> None:
     mixed(tmp_path, [asked("Q")])
     card = tmp_path / "out" / "README.md"
-    card.write_text("# Mine\n")
+    card.write_bytes(b"# Mine\n\xff")  # in whatever letters
     mixed(tmp_path, [asked("Q")])
-    assert card.read_text() == "# Mine\n"
+    assert card.read_bytes() == b"# Mine\n\xff"

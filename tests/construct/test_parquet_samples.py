@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,6 @@ from tests.construct.mix_samples import asked, drawn, mixed, original, written
 
 from omnireward.construct import parquet_samples
 from omnireward.miniature.world import World, samples
-from omnireward.sample_rows import write_samples
 from omnireward.types import Comparison, Media, Sample, Task, Text, Turn
 
 OBJ = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n"
@@ -82,23 +83,28 @@ def test_fewer_files_than_before_leave_none_behind(tmp_path: Path, monkeypatch: 
     assert len(list((tmp_path / "out" / "data").iterdir())) == 2
 
 
-def test_the_hubs_reader_takes_it_and_its_card(tmp_path: Path) -> None:
+def test_the_hubs_reader_takes_it_and_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     datasets = pytest.importorskip("datasets")
     made = [replace(one, provenance={"k": "v"}) for one in samples(World(prompts=1), "test")]
     found = mixed(tmp_path, made, form="parquet", splits={"train": 0.7, "test": 0.3})
     front = yaml.safe_load((tmp_path / "out" / "README.md").read_text().split("---")[1])
+    monkeypatch.setattr(logging.getLogger("datasets"), "propagate", True)
     read = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
-    sizes = {split: read[split].num_rows for split in read}
-    assert sizes == {each["name"]: each["num_examples"] for each in front["dataset_info"]["splits"]}
-    assert sum(sizes.values()) == found.samples
+    assert not caplog.records  # it warns of what it cannot use in a card
+    sizes = Counter[str]()
+    for portion in found.portions:
+        sizes[portion.split] += portion.samples
+    assert {split: read[split].num_rows for split in read} == sizes
     assert read["train"].features == datasets.Features._from_yaml_list(front["dataset_info"]["features"])
     first = read["train"][0]
     assert first["id"] == written(tmp_path / "out")[0].id
     assert {"name": "k", "value": "v"} in first["provenance"]
 
 
-def test_a_very_large_piece_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_very_large_media_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet_samples, "LARGEST", 100)
-    write_samples([drawn("large", ("x" * 101, "y"))], tmp_path / "files")
-    found = mixed(tmp_path, [drawn("large", ("x" * 101, "y")), asked("Q")], form="parquet")
-    assert dict(found.reasons()) == {"a medium of over 1 GiB cannot be one cell": 1}
+    samples = [drawn("one", ("x" * 101, "y")), drawn("both", ("x" * 60, "y" * 60)), drawn("none", ("x" * 60, "y"))]
+    found = mixed(tmp_path, [*samples, asked("Q")], form="parquet")
+    assert dict(found.reasons()) == {"media of over 1 GiB cannot be in one row": 2}

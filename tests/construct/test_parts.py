@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -112,6 +116,44 @@ def test_overlap_is_a_common_remainder(one: Part, other: Part) -> None:
         number % one.of == one.index and number % other.of == other.index for number in range(one.of * other.of)
     )
     assert one.overlaps(other) == common
+
+
+WORKERS = """
+import os, time
+from pathlib import Path
+from omnireward.construct.parts import Part, run_parts
+
+def stay(part):
+    fresh = Path(__file__).with_name(f"{part.index}.new")
+    fresh.write_text(str(os.getpid()))
+    fresh.replace(fresh.with_suffix(".pid"))
+    time.sleep(60)
+
+if __name__ == "__main__":
+    run_parts(stay, Part(), 2, "local")
+"""
+
+
+def test_workers_end_when_who_started_them_is_killed(tmp_path: Path) -> None:
+    """They would go on, write into parts that another run has begun, and then wait for ever."""
+    (tmp_path / "workers.py").write_text(WORKERS)
+    with subprocess.Popen([sys.executable, str(tmp_path / "workers.py")]) as parent:
+        files = [tmp_path / "0.pid", tmp_path / "1.pid"]
+        while not all(file.exists() for file in files):
+            assert parent.poll() is None
+            time.sleep(0.01)
+        parent.kill()
+    until = time.monotonic() + 20
+    for file in files:
+        while _runs(int(file.read_text())):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    with suppress(FileNotFoundError):
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    return False
 
 
 @pytest.mark.parametrize("wrong", ["", "1", "2/2", "0/0", "-1/2", "a/b", "1/2/3", "1 /2"])

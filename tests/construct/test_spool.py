@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from omnireward.construct import spool as spool_module
 from omnireward.construct.spool import Spool
 
 
@@ -26,6 +27,18 @@ def test_runs_hold_no_more_text_than_they_may(tmp_path: Path) -> None:
         spool.add(str(number), "x" * 30_000 + "\n")
     assert len(list(spool)) == 40
     assert max(path.stat().st_size for path in tmp_path.iterdir()) < 130_100
+
+
+def test_no_more_files_are_open_than_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five runs are merged as soon as they are there."""
+    monkeypatch.setattr(spool_module, "MOST_RUNS", 5)
+    keys = [f"{number:03}" for number in range(83)]
+    random.Random(0).shuffle(keys)
+    spool = Spool(tmp_path, run_bytes=1)
+    for key in keys:
+        spool.add(key, f"{key}\n")
+        assert len(list(tmp_path.iterdir())) < 5
+    assert [key for key, _ in spool] == sorted(keys)
 
 
 def test_nothing(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from tests.calls.scripted import Body, Fault, Scripted, seeded
 from tests.construct.planted import bright_first, files, number_of, planted, truth
 
 from omnireward import waits
+from omnireward.cli import main
 from omnireward.construct.running import Outcome
 from omnireward.construct.verdicts import Rule, verdict
 from omnireward.construct.verify import VerifyConfig, dry_run, verify
@@ -287,6 +288,13 @@ def test_a_dry_run_bounds_what_a_run_takes(tmp_path: Path) -> None:
     assert (found.votes, found.unreadable) == (20, 0)
     assert found.estimate.cost is not None
     assert found.estimate.cost > 0
+
+
+def test_a_run_in_which_nothing_is_refused_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = planted(tmp_path / "data", 3)
+    words = ["construct", "verify", "--samples", f"samples:{data}", "--verifiers", "longer", "--out"]
+    assert main([*words, str(tmp_path / "out")]) == 0
+    assert "3 of 3 samples are kept: 100.0 %" in capsys.readouterr().out
 
 
 def test_the_page_shows_names_as_text(tmp_path: Path) -> None:

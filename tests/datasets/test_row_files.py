@@ -44,7 +44,7 @@ def test_lines_are_found_by_their_first_row_or_their_name(tmp_path: Path) -> Non
 def test_memory_does_not_grow_with_rows(name: str, tmp_path: Path) -> None:
     """The example's rows over and over: of seven times as many rows, no more is held at once.
 
-    One row is about a kilobyte as objects, so 600 more rows that were kept would show.
+    One row is about a kilobyte as objects, so 300 more rows that were kept would show.
     """
     source = load("datasets", name)
     assert isinstance(source, SampleSource)
@@ -52,7 +52,7 @@ def test_memory_does_not_grow_with_rows(name: str, tmp_path: Path) -> None:
     source.example(tmp_path)
     originals = {path: path.read_bytes() for path in tmp_path.glob("**/*") if path.suffix in (".jsonl", ".parquet")}
     peaks = []
-    for times in (100, 700):
+    for times in (50, 350):
         for path, data in originals.items():
             path.write_bytes(data)
             if path.suffix == ".jsonl":

@@ -71,7 +71,7 @@ def test_rule_for_pairs(tmp_path: Path) -> None:
     assert [p for _, p in _pairs(_read(tmp_path, "?better=lower"))] == ["a", "a", "b"]
 
 
-@pytest.mark.parametrize("rewards", [[2, 1, 3], [1, 0, 2], [1.0, 2.0, 3.0]])
+@pytest.mark.parametrize("rewards", [[2, 1, 3], [1, 0, 2], [1.0, 2.0, 3.0], [1, 3, 3], [3, 1, 1]])
 def test_what_may_be_ranks_needs_a_word(tmp_path: Path, rewards: list[float]) -> None:
     _write(tmp_path, rewards)
     with pytest.raises(BadRowError, match=r"may be ranks.*better=lower"):
@@ -79,6 +79,12 @@ def test_what_may_be_ranks_needs_a_word(tmp_path: Path, rewards: list[float]) ->
     higher, lower = (_pairs(_read(tmp_path, f"?better={better}")) for better in ("higher", "lower"))
     assert higher != lower
     assert ("data/0/0-1", "a" if rewards[0] > rewards[1] else "b") in higher
+
+
+@pytest.mark.parametrize("rewards", [[7, 5, 1], [-1, 0, 1], [1, 2, 2.5]])
+def test_what_cannot_be_ranks_is_read(tmp_path: Path, rewards: list[float]) -> None:
+    first = dict(_pairs(_read(_write(tmp_path, rewards))))["data/0/0-1"]
+    assert first == ("a" if rewards[0] > rewards[1] else "b")
 
 
 def test_prompts_by_folder(tmp_path: Path) -> None:

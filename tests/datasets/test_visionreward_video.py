@@ -124,6 +124,13 @@ def test_the_folder_of_a_config_alone(root: Path) -> None:
     assert _said(_read(root / "regression")) == ["a"]
 
 
+def test_a_file_alone(root: Path) -> None:
+    _answers(root, "tie")
+    (root / "v").rename(root / "regression" / "v")
+    (sample,) = _read(root / "regression" / "train-00000-of-00001.parquet")
+    assert sample.id == "train-00000-of-00001.parquet:0"
+
+
 def test_single_videos_with_marks_are_not_recognised(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     row = {"video_path": "x.mp4", "internal_id": "1", "prompt": "p", "url": "", "annotation": {"lighting aes": 1}}

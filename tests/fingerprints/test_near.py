@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,20 @@ def families(count: int, seed: int = 0) -> dict[str, int]:
         for child in range(4):
             found[f"{number:03}.{child}"] = flipped(first, rng.randint(1, 12), rng)
     return found
+
+
+def _roots(names: Iterable[str], pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What hangs together, each by one of it."""
+    group = {name: name for name in names}
+
+    def root(name: str) -> str:
+        while group[name] != name:
+            name = group[name]
+        return name
+
+    for a, b in pairs:
+        group[root(a)] = root(b)
+    return {name: root(name) for name in group}
 
 
 @pytest.mark.parametrize("limit", [0, 1, 6, 10])
@@ -136,23 +151,14 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_much_that_is_alike_is_tied_together_with_few_pairs(tmp_path: Path) -> None:
-    """3,000 hashes of which all are near: 4.5 million pairs; each row keeps 64 in each of 7 bands at most."""
+    """3,000 hashes of which all are near: 4.5 million pairs."""
     with NearIndex(tmp_path / "near") as index:
         numbers = range(3_000)
         for number in numbers:  # 2 of 12 low bits set or not: 78 different; the rest are copies
             low, high = number % 12, number // 12 % 12
             index.add(f"{number}", "image", ((1 << low) | (1 << high),))
         pairs = list(index.pairs())
-    group = {name: name for name in map(str, numbers)}
-
-    def root(name: str) -> str:
-        while group[name] != name:
-            name = group[name]
-        return name
-
-    for pair in pairs:
-        group[root(pair.a)] = root(pair.b)
-    assert len({root(name) for name in group}) == 1
+    assert len(set(_roots(map(str, numbers), ((pair.a, pair.b) for pair in pairs)).values())) == 1
     assert len(pairs) < 3_000 + 78 * 77 / 2 + 1
 
 
@@ -185,3 +191,49 @@ def test_memory_does_not_grow_with_the_entries(tmp_path: Path, monkeypatch: pyte
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < peaks[0] * 1.5
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_in_a_crowd_few_pairs_are_kept_and_what_hangs_together_still_does(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """600 hashes with 10 or fewer low bits set, near where 2 bits differ or fewer, against all pairs of an origin."""
+    monkeypatch.setattr(near_rows, "KEPT", 1)
+    rng = random.Random(seed)
+    bits = {thing: rng.getrandbits(10) for thing in range(600)}
+    origins = {thing: rng.choice("ab") for thing in bits}
+    rows = sorted((bits[t], t, origins[t], np.uint64(bits[t]).tobytes()) for t in bits)
+    found = [(str(a), str(b)) for a, b, _ in near_rows.near_rows(rows, "image", 2)]
+    near = [(x, y) for x in bits for y in bits if x < y and distance(bits[x], bits[y]) <= 2]
+    for origin in "ab":
+        own = [str(thing) for thing in bits if origins[thing] == origin]
+        all_of = _roots(own, [(str(x), str(y)) for x, y in near if origins[x] == origins[y] == origin])
+        kept = _roots(own, [(a, b) for a, b in found if a in own and b in own])
+        assert {(a, b) for a in own for b in own if all_of[a] == all_of[b]} == {
+            (a, b) for a in own for b in own if kept[a] == kept[b]
+        }
+    across = {str(t) for x, y in near if origins[x] != origins[y] for t in (x, y)}
+    assert {t for a, b in found if origins[int(a)] != origins[int(b)] for t in (a, b)} == across
+    assert len(found) < 4 * len(bits) < len(near)
+
+
+def test_whatever_comes_near_one_thing_of_a_benchmark_is_found(tmp_path: Path) -> None:
+    """300 at one bit from it or two, many more than a row keeps, in front of it in the order of hashes and behind."""
+    with NearIndex(tmp_path / "near") as index:
+        index.add("theirs", "image", (1 << 32,), "bench")
+        ours = {f"{a} {b}": 1 << 32 ^ 1 << a ^ 1 << b for a in range(0, 64, 3) for b in range(a, 64, 3)}
+        for name, bits in ours.items():
+            index.add(name, "image", (bits,), "data")
+        assert {pair.a for pair in index.across("data", "bench")} == ours.keys()
+
+
+def test_prompts_that_begin_alike_cost_few_pairs(tmp_path: Path) -> None:
+    """All pairs of these 400 would be 79,800."""
+    rng = random.Random(0)
+    begin = " ".join("".join(rng.choices("abcdefghij", k=6)) for _ in range(60))
+    with NearIndex(tmp_path / "near") as index:
+        for number in range(400):
+            index.add(f"{number:03}", "text", text_signature(f"{begin} {rng.getrandbits(40)}"))
+        pairs = [(pair.a, pair.b) for pair in index.pairs()]
+    assert len(set(_roots((f"{number:03}" for number in range(400)), pairs).values())) == 1
+    assert len(pairs) < 400 * 40

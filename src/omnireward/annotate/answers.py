@@ -185,7 +185,7 @@ def _criteria(rules: Rules, given: object) -> list[str]:
 def _seconds(given: object) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
         raise RequestError("'seconds' is a number of at least 0.")
-    return min(float(given), MOST_SECONDS)
+    return float(min(given, MOST_SECONDS))  # in this order: an integer may be too large for a float
 
 
 def _check_unanswered(db: sqlite3.Connection, person: Person, item: sqlite3.Row) -> None:
@@ -233,8 +233,8 @@ def _unfollow(db: sqlite3.Connection, item: sqlite3.Row, answer: sqlite3.Row, no
         built, about = f"criterion = ? AND kind = '{following}'", item["criterion"]
     busy = db.execute(
         f"SELECT 1 FROM item WHERE {built} AND (given OR EXISTS "
-        "(SELECT 1 FROM lease WHERE lease.item = item.number AND lease.until > ?))",
-        (about, now),
+        "(SELECT 1 FROM lease WHERE lease.item = item.number AND lease.person <> ? AND lease.until > ?))",
+        (about, answer["person"], now),
     ).fetchone()
     if busy:
         raise RequestError("others work on what followed from your latest answer, so it stays.", 409)

@@ -7,6 +7,7 @@ header that a page of another origin cannot send. Each 200 to an answer means th
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
@@ -132,7 +133,7 @@ class _Routes:
 
     async def played(self, person: Person, body: _Body) -> dict[str, Any]:
         item = await self._do(answers.shown, person, body.get("item"))
-        urls = await self._gated(item["kind"], item["sample"])
+        urls = await self._gated(item)
         url = body.get("url")
         if not isinstance(url, str) or url not in urls:
             raise RequestError("this item has no such medium to play.", 404)
@@ -148,7 +149,7 @@ class _Routes:
 
     async def answer(self, person: Person, body: _Body) -> dict[str, Any]:
         item = await self._do(answers.shown, person, body.get("item"))
-        urls = await self._gated(item["kind"], item["sample"])
+        urls = await self._gated(item)
         left = await self._do(showing.unplayed, person, urls)  # can only become fewer
         now, rules = self._store.clock(), self._store.rules
         await self._do(answers.save, rules, person, body, left, now)
@@ -172,10 +173,10 @@ class _Routes:
             await self._do(showing.set_aside, self._store.folder, handed.sample, str(error))
             return None
 
-    async def _gated(self, kind: Any, sample: int) -> list[str]:
-        row = await self._do(showing.row_of, sample)
+    async def _gated(self, item: sqlite3.Row) -> list[str]:
+        row = await self._do(showing.row_of, item["sample"])
         try:
-            return await asyncio.to_thread(showing.gated, self._playable, kind, row)
+            return await asyncio.to_thread(showing.gated, self._playable, item["kind"], row, item["left"])
         except (MediaError, MissingExtraError, OSError) as error:
             raise RequestError(f"this item cannot be shown any more: {error}", 409) from error
 

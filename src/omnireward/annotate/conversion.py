@@ -3,7 +3,7 @@
 Browsers play MP4 with H.264, WebM, and a few kinds of sound, and model-viewer takes a GLB that needs nothing beside
 itself. What is such a file already is looked at and left as it is; the rest is written anew: video as MP4, sound as
 WAV, meshes as GLB. The media are strangers': limits are set first, and whoever started this gets one line of JSON, or
-nothing where a library crashed.
+nothing where a library crashed. The process ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import sys
+import threading
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -54,6 +55,7 @@ _SOUNDS = {
 
 def main(settings: str) -> None:
     """Do one conversion, and say what came of it: `type` and `converted`, or `error`."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     given = json.loads(settings)
     limits = Limits(**given["limits"])
     answer = os.dup(1)
@@ -69,6 +71,12 @@ def main(settings: str) -> None:
     except (MediaLimitError, UnreadableMediaError, MissingExtraError) as error:
         said = {"error": str(error)[:_LONGEST]}
     os.write(answer, json.dumps(said).encode())
+
+
+def _end_with_parent() -> None:
+    """Whoever started this holds the other end of its input, and writes nothing to it."""
+    os.read(0, 1)
+    os._exit(1)
 
 
 def video(source: Path, target: Path, limits: Limits) -> Said:

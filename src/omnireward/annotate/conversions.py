@@ -48,7 +48,7 @@ class Conversions:
                 # parent.
                 child = subprocess.Popen(
                     [sys.executable, "-P", "-m", "omnireward.annotate.conversion", settings],
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,  # which ends with this process, however it ends
                     stdout=answer,
                     stderr=subprocess.DEVNULL,
                     env=environment,
@@ -83,5 +83,7 @@ class Conversions:
     def _end(self, child: subprocess.Popen[bytes]) -> None:
         child.kill()  # harmless where it has ended
         child.wait()
+        assert child.stdin is not None
+        child.stdin.close()
         with self._lock:
             self._running.discard(child)

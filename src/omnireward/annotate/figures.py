@@ -74,8 +74,9 @@ def criteria(db: sqlite3.Connection) -> list[Criterion]:
         "WHERE item.criterion IS NOT NULL AND NOT item.gold ORDER BY current.number"
     ):
         said.setdefault((row["criterion"], row["kind"]), []).append(row)
-    wanted = {
-        row["criterion"]: row["wanted"] for row in db.execute("SELECT criterion, wanted FROM item WHERE kind = 'vote'")
+    wanted = {  # not where the verdict that it follows from was taken back
+        row["criterion"]: row["wanted"]
+        for row in db.execute("SELECT criterion, wanted FROM item WHERE kind = 'vote' AND (open OR given)")
     }
     found = []
     for row in db.execute(

@@ -14,7 +14,8 @@ from pathlib import Path
 from omnireward.annotate.config import Stage
 from omnireward.annotate.tables import Kind
 from omnireward.errors import SourceError
-from omnireward.sample_rows import MediaStore, to_row
+from omnireward.media_store import MediaStore
+from omnireward.sample_rows import to_row
 from omnireward.types import Sample
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
@@ -48,6 +49,8 @@ class Playable:
     def __init__(self, store: Store, limits: Limits = LIMITS) -> None:
         self._store, self._folder, self._limits = store, store.folder, limits
         (self._folder / SHOWN).mkdir(parents=True, exist_ok=True)
+        for half in (self._folder / SHOWN).glob(".*.new"):  # of a server that was killed
+            half.unlink(missing_ok=True)
         self._decoder = Decoder(_VIEWS, at_once=2)
         self._children = Conversions()
         self._locks: dict[str, threading.Lock] = {}
@@ -118,7 +121,8 @@ class Playable:
     def _converted(self, kind: MediaKind, path: Path, stem: str) -> tuple[_File, dict[str, str]]:
         """The file to serve, and a note where it is not the original."""
         check_pieces(Media(kind, path), self._limits)
-        fresh = self._folder / SHOWN / f".{stem}.new"
+        # A name of its own: the child of a server that was killed may still write to the last one.
+        fresh = self._folder / SHOWN / f".{stem}-{secrets.token_hex(8)}.new"
         try:
             said = self._children.convert(kind, path, fresh, self._limits)
             mime = str(said["type"])

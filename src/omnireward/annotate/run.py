@@ -76,7 +76,7 @@ class Ahead:
             number = following
             row = self._store.do(showing.row_of, number)
             try:
-                showing.gated(self._playable, "vote", row)
+                showing.gated(self._playable, "vote", row, "a")
             except (MediaError, MissingExtraError, OSError) as error:
                 if not self._ended.is_set():
                     self._store.do(showing.set_aside, self._store.folder, number, str(error))

@@ -11,7 +11,7 @@ from typing import Any
 
 from omnireward.annotate.people import Person
 from omnireward.annotate.playable import Playable, to_play
-from omnireward.annotate.queue import Handed, Rules
+from omnireward.annotate.queue import Handed, Left, Rules
 from omnireward.annotate.store import Store
 from omnireward.annotate.tables import Kind
 
@@ -37,7 +37,7 @@ def shown(store: Store, playable: Playable, rules: Rules, person: Person, handed
         "left": sides[handed.left],
         "right": sides["b" if handed.left == "a" else "a"],
         "draft": handed.draft,
-        "must_play": store.do(unplayed, person, gated(playable, handed.kind, row)),
+        "must_play": store.do(unplayed, person, gated(playable, handed.kind, row, handed.left)),
     }
     if handed.kind == "write":
         item["most"] = rules.most_criteria
@@ -48,12 +48,17 @@ def shown(store: Store, playable: Playable, rules: Rules, person: Person, handed
     return item
 
 
-def gated(playable: Playable, kind: Kind, row: Mapping[str, Any]) -> list[str]:
-    """The media that must be played to the end before an answer, prompt first. Raises as `Playable.part`."""
+def gated(playable: Playable, kind: Kind, row: Mapping[str, Any], left: Left) -> list[str]:
+    """The media that must be played to the end before an answer: of the prompt, on the left, on the right.
+
+    In this order, since a before b would tell which side is which. Raises as `Playable.part`.
+    """
     if kind not in _GATED:
         return []
     prompt = [part for turn in row["prompt"] for part in turn["content"]]
-    return to_play([playable.part(part) for part in (*prompt, *row["response_a"], *row["response_b"])])
+    sides = ("a", "b") if left == "a" else ("b", "a")
+    responses = [part for side in sides for part in row[f"response_{side}"]]
+    return to_play([playable.part(part) for part in (*prompt, *responses)])
 
 
 def unplayed(db: sqlite3.Connection, person: Person, urls: Iterable[str]) -> list[str]:
@@ -69,7 +74,8 @@ def play(db: sqlite3.Connection, person: Person, item: int, url: str, now: float
 
 def set_aside(db: sqlite3.Connection, folder: Path, sample: int, reason: str) -> None:
     """Hand a sample out to nobody until the server starts again: a medium of it cannot be shown."""
-    reason = reason.replace(f"{folder}{os.sep}", "")  # it is exported, and where things lie here is nobody's business
+    for place in (folder.resolve(), folder):  # it is exported, and where things lie here is nobody's business
+        reason = reason.replace(f"{place}{os.sep}", "")
     db.execute("UPDATE sample SET broken = ? WHERE number = ?", (reason[:1000] or "cannot be shown", sample))
 
 

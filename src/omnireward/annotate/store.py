@@ -122,7 +122,7 @@ def begin(store: Store, config: AnnotateConfig, read: Callable[[str], Iterable[S
         read: gives the samples of a place.
 
     Raises:
-        RecipeError: the folder holds annotations of other samples, or with another overlap.
+        RecipeError: the folder holds annotations of other samples, with another overlap, or begun for votes only.
         SourceError: as `read` and `intake.take_in`, or there are no samples.
     """
     return store.here(_begin, store.folder, config, read)
@@ -131,7 +131,7 @@ def begin(store: Store, config: AnnotateConfig, read: Callable[[str], Iterable[S
 def _begin(
     db: sqlite3.Connection, out: Path, config: AnnotateConfig, read: Callable[[str], Iterable[Sample]]
 ) -> tuple[int, int]:
-    known = {name: tables.setting(db, name) for name in ("folder", "overlap", "gold")}
+    known = {name: tables.setting(db, name) for name in ("folder", "overlap", "gold", "stage")}
     if known["folder"]:
         _check_same(config, known)
     else:
@@ -139,6 +139,7 @@ def _begin(
             raise RecipeError(f"{config.folder} holds no samples, so there is nothing to annotate.")
         tables.set_setting(db, "folder", config.folder)
         tables.set_setting(db, "overlap", str(config.overlap))
+        tables.set_setting(db, "stage", config.stage)
         tables.set_setting(db, "secret", secrets.token_hex(16))
     if config.gold and not known["gold"]:
         intake.take_in_gold(db, read(config.gold), out)
@@ -155,3 +156,7 @@ def _check_same(config: AnnotateConfig, known: dict[str, str]) -> None:
             raise RecipeError(
                 f"{config.out} was begun with {name} {known[name]!r}, not {value!r}. Give the same, or another --out."
             )
+    if known["stage"] == "vote" != config.stage:
+        raise RecipeError(
+            f"{config.out} was begun with --stage vote, where nobody writes. Give the same, or another --out."
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import lzma
 import reprlib
 import shutil
 import stat
@@ -17,6 +16,8 @@ from omnireward.errors import SourceError
 from omnireward.media_files import confined
 
 _log = logging.getLogger(__name__)
+# LZMA is not among them: a file of that kind chooses how much memory its reader takes.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 
 
 def unpack_zip(archive: Path, into: Path, limits: UnpackLimits | None = None) -> Path:
@@ -47,7 +48,7 @@ def unpack_zip_file(opening: Opening, name: str, into: Path, limits: UnpackLimit
             entries = _checked(opened, name, into, limits, by_hand)
             _log.info("unpacking %s (%d files) into %s", name, len(entries), into)
             _extract(opened, entries, into)
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise SourceError(
             f"{name} is not a readable zip archive ({type(error).__name__}: {error}). Download it again. {by_hand}"
         ) from error
@@ -76,6 +77,11 @@ def _checked(
             raise SourceError(f"{name}: {told} is {what} not unpacked.")
         if entry.flag_bits & 1:
             raise SourceError(f"{name}: {told} is encrypted.")
+        if entry.compress_type not in _METHODS:
+            raise SourceError(
+                f"{name}: {told} is compressed by method {entry.compress_type}; stored, deflated and bzip2 are read. "
+                f"{by_hand}"
+            )
         if entry.file_size > limits.ratio * max(entry.compress_size, 1):
             raise SourceError(
                 f"{name}: {told} grows from {entry.compress_size} to {entry.file_size} bytes; "

@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from omnireward.errors import SourceError
+from omnireward.parquet_files import parquet_files
 from omnireward.plugins import suggest
 from omnireward.types import PAPER_TASKS, MediaKind, Modality, Preference, Task
 
@@ -59,7 +60,7 @@ def find_files(root: Path) -> dict[Task, tuple[Path, ...]]:
         SourceError: a path names two configs.
     """
     shards: dict[Task, list[Path]] = {}
-    for path in sorted(root.glob("**/*.parquet")):
+    for path in parquet_files(root):
         relative = PurePosixPath(path.relative_to(root).as_posix())
         named = [task for task in PAPER_TASKS if task.value.lower() in str(relative).lower()]
         if len(named) > 1:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from omnireward.errors import SourceError
+from omnireward.parquet_files import parquet_files
 from omnireward.rows import Row, columns, rows
 from omnireward.sources import BadRows
 
@@ -16,7 +17,7 @@ def tables(root: Path, wanted: frozenset[str]) -> tuple[Path, ...]:
     Raises:
         SourceError: a Parquet file cannot be read.
     """
-    return tuple(path for path in sorted(root.glob("**/*.parquet")) if columns(path) >= wanted)
+    return tuple(path for path in parquet_files(root) if columns(path) >= wanted)
 
 
 def has_tables(root: Path, wanted: frozenset[str]) -> bool:

@@ -29,6 +29,7 @@ from omnireward.benchmarks._picture_rows import dot, official_id, picture
 from omnireward.benchmarks._tables import numbered_rows
 from omnireward.errors import BadRowError, SourceError
 from omnireward.media_files import MediaFiles
+from omnireward.parquet_files import parquet_files
 from omnireward.rows import Row, columns
 from omnireward.sources import BadRows, SampleSource, local_root, prompt_cluster
 from omnireward.types import Comparison, Media, Preference, Sample, Task, Text, Turn
@@ -67,7 +68,7 @@ def _tables(root: Path) -> tuple[dict[str, list[Path]], dict[Path, frozenset[str
     """The files of each perspective, and Parquet files with other columns."""
     tables: dict[str, list[Path]] = {}
     strangers: dict[Path, frozenset[str]] = {}
-    for path in sorted(root.glob("**/*.parquet")):
+    for path in parquet_files(root):
         if (found := columns(path)) >= COLUMNS:
             tables.setdefault(_perspective(path), []).append(path)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -99,7 +99,8 @@ class Endpoint:
             else:
                 self._pending[call.key] = future
                 if self._worker is None:
-                    self._worker = Worker(self._options, self._options.price(self._before) or 0.0, self._done)
+                    spent = self._options.price(self._before) or 0.0
+                    self._worker = Worker(self._options, spent, self._begin, self._done)
                 self._worker.start(call)
         if reply is not None:
             future.set_result(reply.answer)
@@ -114,11 +115,14 @@ class Endpoint:
             worker.close()
         self._ledger.close()
 
+    def _begin(self, call: Call, most: Tokens, told: Callable[[JournalError | None], None]) -> None:
+        self._ledger.begin(call.key, self._options.model, most, told)
+
     def _done(self, call: Call, outcome: Outcome) -> None:
         """A call has ended; its future is told when that is on the disk. Runs on the worker's thread."""
         if outcome.reply is None:
             tell = partial(self._tell, call, None, outcome.error, outcome.lost)
-            if outcome.lost == NO_TOKENS:
+            if outcome.stopped or (outcome.lost == NO_TOKENS and self._options.budget is None):
                 tell(None)
             else:
                 self._ledger.add_loss(call.key, self._options.model, outcome.lost, tell)

@@ -2,7 +2,8 @@
 
 What is unusual: answers that arrive while others are being written are written together, with one sync, by a thread of
 its own, so that neither the disk nor the endpoint waits for the other. Calls that failed after money may have been
-spent leave a line too, under a key of their own: a budget holds over runs.
+spent leave a line too, under a key of their own: a budget holds over runs. Where there is one, a try leaves a line
+before it is sent, so that what was under way when a process was killed counts as spent.
 """
 
 from __future__ import annotations
@@ -60,8 +61,9 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path)
-        self._queue: SimpleQueue[tuple[Record, Told] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[list[Record], Told] | None] = SimpleQueue()
         self._broken: JournalError | None = None
+        self._unknown: dict[str, Tokens] = {}  # of calls under way: what tries of killed runs may have taken
         self._journal.__enter__()
         try:
             for record in self._journal:
@@ -97,16 +99,25 @@ class Ledger:
             NO_TOKENS,
         )
 
+    def begin(self, key: str, model: str, most: Tokens, told: Told) -> None:
+        """Write down what a call may have taken if nobody lives to say how its try ends, earlier tries included."""
+        if key not in self._unknown:
+            earlier = self._journal.get(f"lost:begun:{key}")  # of a run that was killed
+            self._unknown[key] = NO_TOKENS if earlier is None else Tokens(*earlier["lost"])
+        self._queue.put(([_loss(f"begun:{key}", model, self._unknown[key] + most)], told))
+
     def add(self, finished: Finished, told: Told) -> None:
         """Write down a finished call; `told` is called from the writing thread when it is on the disk, or cannot be."""
-        self._queue.put((finished.record(), told))
+        self._queue.put(([finished.record(), *self._ended(finished.key, finished.model)], told))
 
     def add_loss(self, key: str, model: str, lost: Tokens, told: Told) -> None:
         """Write down what a call without an answer may have taken, on top of what it had lost before."""
-        earlier = self._journal.get(f"lost:{key}")
-        total = lost if earlier is None else lost + Tokens(*earlier["lost"])
-        empty = {"prompt_tokens": 0, "answer_tokens": 0, "lost": [total.prompt, total.answer]}
-        self._queue.put(({"key": f"lost:{key}", "model": model, **empty}, told))
+        records = self._ended(key, model)
+        if lost != NO_TOKENS:
+            earlier = self._journal.get(f"lost:{key}")
+            total = lost if earlier is None else lost + Tokens(*earlier["lost"])
+            records = [_loss(key, model, total), *records]
+        self._queue.put((records, told))
 
     def close(self) -> None:
         """Write what is left, and let go of the file. Twice is harmless."""
@@ -123,9 +134,13 @@ class Ledger:
                     self._queue.put(None)  # the end is for the next round
                     break
                 batch.append(item)
-            self._append([record for record, _ in batch])
+            self._append([record for records, _ in batch for record in records])
             for _, told in batch:
                 told(self._broken)
+
+    def _ended(self, key: str, model: str) -> list[Record]:
+        """What takes back the line of `begin`, but not what other runs have left behind."""
+        return [_loss(f"begun:{key}", model, self._unknown.pop(key))] if key in self._unknown else []
 
     def _append(self, records: Sequence[Record]) -> None:
         if self._broken is not None:
@@ -137,6 +152,16 @@ class Ledger:
                 f"cannot write to {self._journal.path}: {error}. Answers that are paid for would be lost, so nothing "
                 "more is asked. Make room, and run the same command again."
             )
+
+
+def _loss(key: str, model: str, lost: Tokens) -> Record:
+    return {
+        "key": f"lost:{key}",
+        "model": model,
+        "prompt_tokens": 0,
+        "answer_tokens": 0,
+        "lost": [lost.prompt, lost.answer],
+    }
 
 
 def _check(path: Path, record: Record) -> None:

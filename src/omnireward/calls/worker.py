@@ -11,6 +11,7 @@ import math
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,17 +21,24 @@ from omnireward.calls.options import NO_TOKENS, CallOptions, Tokens
 from omnireward.calls.pacing import Pacer
 from omnireward.calls.replies import Reply
 from omnireward.calls.transport import Call, NoReplyError, Transport
-from omnireward.errors import BudgetError, CallError, CallFailedError, CallRefusedError
+from omnireward.errors import BudgetError, CallError, CallFailedError, CallRefusedError, JournalError
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call ended: with a reply, or with an error. `lost` is what tries without a reply may have taken."""
+    """How a call ended: with a reply, or with an error. `lost` is what tries without a reply may have taken.
+
+    A call that was `stopped` may have been under way; what it took, nobody knows.
+    """
 
     reply: Reply | None
     error: BaseException | None
     tries: int = 0
     lost: Tokens = NO_TOKENS
+    stopped: bool = False
+
+
+Begin = Callable[[Call, Tokens, Callable[[JournalError | None], None]], None]
 
 
 class Worker:
@@ -39,11 +47,13 @@ class Worker:
     Args:
         options: how to call.
         spent: money that is gone already.
+        begin: told, where there is a budget, of what a call may take in all before each of its tries; tells when that
+            is on the disk, or cannot be.
         done: told of each end, from the worker's thread.
     """
 
-    def __init__(self, options: CallOptions, spent: float, done: Callable[[Call, Outcome], None]) -> None:
-        self._options, self._done = options, done
+    def __init__(self, options: CallOptions, spent: float, begin: Begin, done: Callable[[Call, Outcome], None]) -> None:
+        self._options, self._begin_try, self._done = options, begin, done
         self._pacer = Pacer(options.concurrency)
         self._budget = Budget(options.budget, spent)
         self._transport = Transport(options)
@@ -77,7 +87,7 @@ class Worker:
         self._tasks.discard(task)
         if task.cancelled():
             closed = CallFailedError("the judge was closed before the answer came.")
-            self._done(call, Outcome(None, closed))
+            self._done(call, Outcome(None, closed, stopped=True))
         elif (bug := task.exception()) is not None:
             self._done(call, Outcome(None, bug))
         else:
@@ -126,8 +136,11 @@ class Worker:
                 await asyncio.sleep(wait)
 
     async def _try(self, call: Call, state: _State, permit: float, timeout: float) -> Outcome:
-        taken = call.most  # as long as nobody knows better
+        taken = NO_TOKENS
         try:
+            if self._options.budget is not None:
+                await self._noted(call, state.lost + call.most)
+            taken = call.most  # as long as nobody knows better
             reply = await self._transport.send(call, timeout)
             taken = reply.tokens or call.most
         except NoReplyError as failure:
@@ -142,6 +155,25 @@ class Worker:
         self._answered = True
         self._pacer.answered()
         return Outcome(reply, None, state.tries, state.lost)
+
+    async def _noted(self, call: Call, most: Tokens) -> None:
+        """Wait until it is on the disk what a call may take. Raises JournalError."""
+        loop, noted = self._loop, self._loop.create_future()
+
+        def tell(broken: JournalError | None) -> None:
+            if noted.done():
+                return
+            if broken is None:
+                noted.set_result(None)
+            else:
+                noted.set_exception(broken)
+
+        def told(broken: JournalError | None) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, broken)
+
+        self._begin_try(call, most, told)
+        await noted
 
     def _wait(self, tries: int, failure: NoReplyError) -> float:
         """Seconds before the next try; what a 429 asks for is the pacer's, which holds everybody back."""

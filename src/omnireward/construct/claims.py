@@ -57,6 +57,8 @@ def _lock(descriptor: int, home: Path) -> None:
             f"another process is at work on shard {home.name.replace('-of-', '/')} of {home.parent.parent}. Wait for "
             "it to end, or choose another --out."
         ) from error
+    if not os.fstat(descriptor).st_nlink:  # opened before, locked after another process has cleared the folder
+        raise JournalError(f"another process has just ended its work in {home.parent.parent}. Run the command again.")
 
 
 def home_of(out: Path, shard: Part) -> Path:

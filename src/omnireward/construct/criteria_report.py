@@ -50,8 +50,8 @@ def page(report: dict[str, Any]) -> Page:
     overall, run = report["overall"], report["run"]
     kept, asked = overall["criteria"], sum(overall["asked"].values())
     said = [
-        f"{kept:,} criteria on {overall['samples']:,} samples, of {asked:,} that were asked for; "
-        f"{overall['short']:,} samples have fewer than they were asked for.",
+        f"{kept:,} criteria on {overall['samples']:,} samples, of {asked:,} that were asked for; for "
+        f"{overall['short']:,} samples the writer gave fewer that can be used.",
         f"They favour a {overall['taken']['a']:,} times, b {overall['taken']['b']:,} times, and neither "
         f"{overall['taken']['tie']:,} times; asked for were {overall['asked']['a']:,}, {overall['asked']['b']:,} and "
         f"{overall['asked']['tie']:,}.",
@@ -69,7 +69,8 @@ def page(report: dict[str, Any]) -> Page:
                 "by source and task",
                 ("", "samples", "asked", "kept", "a", "b", "ties", "refused", "short"),
                 tuple((name, *cells) for name, cells in rows),
-                "a, b, ties: what the kept ones favour. Short: samples with fewer criteria than were asked for.",
+                "a, b, ties: what the kept ones favour. Short: samples for which the writer gave fewer than were "
+                "asked for that can be used; duplicates of a sibling go later.",
             ),
             Sheet(
                 "why criteria were refused",

@@ -33,7 +33,8 @@ QUOTED_WORDS = 3
 SAME = 0.8  # of the words in either that are in both
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['’][^\W_{_CJK}]+)*")
-_SENTENCE = re.compile(r"[.!?。！？]+(?=\s|$)|[。！？]")
+# The full stop of an abbreviation stands behind one letter or digit: e.g., i.e., z. B., 3.
+_SENTENCE = re.compile(r"(?<!(?<![^\W_])[^\W_])[.!?]+(?=\s|$)|[。！？]")
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|「([^」]+)」|(?<!\w)['‘]([^'’]+)['’](?!\w)")
 _ADDRESS = re.compile(r"https?://|www\.|\b[\w-]+\.(?:com|org|net|edu|gov|io|ai|cn|de|uk)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.])\d[\d.,:/]*\d(?![\w])")  # two digits or more; one digit is in too many texts
@@ -57,7 +58,13 @@ _PRAISE = _set(
     "proper perfect amazing impressive acceptable adequate decent strong stronger bad worse worst poor preferable "
     "preferred overall generally impression standard level"
 )
-_NEGATIONS = _set("not no never without avoid avoids free lack lacks less fewer")
+_NEGATIONS = _set("not no never without avoid avoids free lack lacks less fewer nicht kein keine keinen ohne 不 没 无")
+# What criteria in other languages have in common as well; these alone make none vague.
+_FILLING = _set(
+    "der die das den dem des ein eine einen einem einer eines im am an zu von mit und oder ist sein sollte soll muss "
+    "antwort bild ton 的 了 是 在 有 和 与 或 应 该 要 必 须 需 能 可 以 会 一 个 只 张 条 段 "
+    "回 答 复 案 图 片 像 视 频 音"
+)
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ def same(one: str, other: str) -> bool:
         return True
     if sum(word in _NEGATIONS for word in first) % 2 != sum(word in _NEGATIONS for word in second) % 2:
         return False
-    a, b = (set(words) - _EMPTY - _PRAISE - _NEGATIONS for words in (first, second))
+    a, b = (set(words) - _EMPTY - _PRAISE - _NEGATIONS - _FILLING for words in (first, second))
     return len(a & b) >= SAME * len(a | b) > 0
 
 

@@ -1,6 +1,6 @@
 """The README of a mixture: what is in it, where it comes from, what was left out and why, and how it was made.
 
-Its front matter is what the Hub reads: licence, configurations, files of each split, features and counts. Names and
+Its front matter is what the Hub reads: licence, configurations, files of each split, and features. Names and
 reasons come from whoever made the data, so the front matter is written by a YAML dumper, and elsewhere they are one
 line whose marks of Markdown and HTML are spelled out.
 """
@@ -68,16 +68,15 @@ def _front(mixed: Mixed, form: Form) -> dict[str, Any]:
         "tags": ["preference", "reward-model", "omnireward"],
         "size_categories": [size],
     }
-    splits = _by(mixed, "split")
     configs: dict[str, list[dict[str, str]]] = {}
-    for split in splits:
+    for split in _by(mixed, "split"):
         for name, pattern in form.data_files(split):
             if any(fnmatch(file, pattern) for file in mixed.files):
                 configs.setdefault(name, []).append({"split": split, "path": pattern})
     front["configs"] = [{"config_name": name, "data_files": files} for name, files in configs.items()]
     if any(file.endswith(".parquet") for file in mixed.files):
-        counts = [{"name": split, "num_examples": _total(portions)} for split, portions in splits.items()]
-        front["dataset_info"] = {"features": [_feature(field) for field in SCHEMA], "splits": counts}
+        # Without `splits`: the Hub takes them only with the bytes that they have once they are unpacked.
+        front["dataset_info"] = {"features": [_feature(field) for field in SCHEMA]}
     return front
 
 

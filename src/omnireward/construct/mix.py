@@ -17,21 +17,19 @@ Files in the output folder: the data (`mix_forms`), ``media/``, ``README.md`` (t
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from omnireward import atomic, provenance
 from omnireward.construct.dataset_card import OURS, dataset_card
 from omnireward.construct.mix_choice import Wishes, quotas
-from omnireward.construct.mix_config import MixConfig, written_place
+from omnireward.construct.mix_config import MixConfig
 from omnireward.construct.mix_counts import Mixed, Origin
-from omnireward.construct.mix_folder import WORK, alone, claim, files_before, save
+from omnireward.construct.mix_folder import alone, at_work, clear, files_before, save
 from omnireward.construct.mix_form import Form
 from omnireward.construct.mix_forms import form_of
 from omnireward.construct.mix_index import Entry, Index
@@ -40,6 +38,7 @@ from omnireward.construct.mix_parts import Plan, Read, index_part, read_entries,
 from omnireward.construct.mix_writing import Source, write
 from omnireward.construct.parts import Part, done, missing, run_parts
 from omnireward.errors import RecipeError, SourceError
+from omnireward.media_store import MEDIA
 from omnireward.plugins import load, names
 from omnireward.sources import SampleSource, open_place
 
@@ -55,14 +54,14 @@ def mix(config: MixConfig) -> Mixed:
     Raises:
         UnknownNameError, SourceError, RecipeError: a place or a task that does not exist; nothing is left to write.
         BadRowError: a row cannot be used, and `skip_bad_rows` is off.
-        JournalError: the folder holds something else.
+        JournalError: the folder holds something else, or another process is at work in it.
         MissingExtraError: `near` without the extra ``construct``, or the engine ``ray`` without its own.
         OSError: the disk is full.
     """
     benchmark_places = config.lasting.benchmarks
     shard, form, wishes = Part.parse(config.shard), form_of(config.form), config.wishes
     sources = _sources(config)
-    benchmarks = tuple(written_place(place, config.out) for place in benchmark_places)
+    benchmarks = tuple(provenance.portable(place, config.out) for place in benchmark_places)
     plan = Plan(
         sources=tuple(source.place for source in sources),
         benchmarks=benchmark_places,
@@ -73,10 +72,7 @@ def mix(config: MixConfig) -> Mixed:
     )
     if config.dry_run and shard.of > 1:
         raise RecipeError("a dry run reads everything; leave out --shard.")
-    if not config.dry_run:
-        claim(config)
-    with TemporaryDirectory() if config.dry_run else nullcontext(config.out / WORK) as folder:
-        work = Path(folder)
+    with at_work(config, shard) as work:
         run_parts(partial(index_part, plan, work), shard, config.workers, config.engine)
         if waiting := missing(done(work)):
             return Mixed(config.out, waiting=tuple(waiting))
@@ -89,7 +85,7 @@ def mix(config: MixConfig) -> Mixed:
             if not config.dry_run:
                 mixed = _publish(mixed, index, sources, config, form, fresh)
         if shard.of == 1 and not config.dry_run:
-            shutil.rmtree(work)
+            clear(work)
     return mixed
 
 
@@ -99,7 +95,7 @@ def _sources(config: MixConfig) -> list[Source]:
     used = Counter(name for name, _, _ in opened.values())
     found: dict[str, Source] = {}
     for place, (name, source, location) in opened.items():
-        named = written_place(place, config.out)
+        named = provenance.portable(place, config.out)
         if named in found:
             raise RecipeError(f"sources: {place!r} is given twice. Give each place once, with its weight.")
         digest = hashlib.sha256(named.encode("utf-8", "surrogateescape")).hexdigest()
@@ -157,8 +153,8 @@ def _publish(
     mixed: Mixed, index: Index, sources: Sequence[Source], config: MixConfig, form: Form, fresh: Path
 ) -> Mixed:
     """Write everything beside the folder's files, then put it in their place; the counts come last."""
-    media = fresh / "media" if form.embeds else config.out
-    written = write(index, sources, form, fresh, media, skip_bad_rows=config.skip_bad_rows)
+    kept = fresh / "kept"
+    written = write(index, sources, form, fresh, kept, skip_bad_rows=config.skip_bad_rows)
     origins = sorted(written.origins.items(), key=lambda pair: (-pair[1], pair[0]))
     mixed = replace(
         mixed,
@@ -167,13 +163,18 @@ def _publish(
     )
     for name in written.files:
         atomic.synced(fresh / "files" / name)
-    for name in set(files_before(config)) - set(written.files):
+    for name in files_before(config):
         (config.out / name).unlink(missing_ok=True)
+    # As a whole: of an earlier run there may be media that no sample shows any more.
+    if (media := config.out / MEDIA).exists():
+        media.replace(fresh / "before")
+    if not form.embeds and (kept / MEDIA).exists():
+        (kept / MEDIA).replace(media)
     for name in written.files:
         (config.out / name).parent.mkdir(exist_ok=True)
         (fresh / "files" / name).replace(config.out / name)
     card = config.out / CARD
-    if not card.is_file() or OURS in card.read_text(encoding="utf-8"):
+    if not card.is_file() or OURS.encode() in card.read_bytes():
         # The verb has two words, which a shell must not see as one.
         command = provenance.command("construct", config.lasting, config.out).replace("construct", "construct mix", 1)
         atomic.write_text(card, dataset_card(mixed, form, command))

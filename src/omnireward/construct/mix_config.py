@@ -91,9 +91,9 @@ class MixConfig:
     def wishes(self) -> Wishes:
         """Weights and caps, by places as they are written down and tasks' short names."""
         return Wishes(
-            sources={written_place(place, self.out): weight for place, weight in self.sources.items()},
+            sources={provenance.portable(place, self.out): weight for place, weight in self.sources.items()},
             tasks={Task.parse(name).short: weight for name, weight in self.task_weights.items()},
-            source_caps={written_place(place, self.out): int(cap) for place, cap in self.source_caps.items()},
+            source_caps={provenance.portable(place, self.out): int(cap) for place, cap in self.source_caps.items()},
             task_caps={Task.parse(name).short: int(cap) for name, cap in self.task_caps.items()},
             total=self.total,
         )
@@ -118,11 +118,3 @@ class MixConfig:
 
 def _sorted(numbers: dict[str, float]) -> dict[str, float]:
     return dict(sorted(numbers.items()))
-
-
-def written_place(place: str, out: Path) -> str:
-    """A place as it is written down: a folder beside the output is relative, also under settings."""
-    where, mark, settings = place.rpartition("?")
-    if mark and not Path(place).exists():
-        return f"{provenance.portable(where, out)}?{settings}"
-    return provenance.portable(place, out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Protocol
 
-from omnireward.sample_rows import MediaStore
+from omnireward.media_store import MediaStore
 from omnireward.types import Sample
 
 FormName = Literal["samples", "parquet", "parquet-referenced", "omni-rewarddata"]

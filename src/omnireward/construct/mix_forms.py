@@ -9,7 +9,8 @@ from typing import TextIO
 from omnireward.construct.mix_form import AS_SAMPLES, Form, FormName, Writer
 from omnireward.construct.omni_rewarddata_json import OmniRewardData
 from omnireward.construct.parquet_samples import ParquetSamples
-from omnireward.sample_rows import MediaStore, line
+from omnireward.media_store import MediaStore
+from omnireward.sample_rows import line
 from omnireward.types import Sample
 
 

@@ -113,7 +113,7 @@ class Index:
                 "ON CONFLICT DO UPDATE SET benchmark = MIN(benchmark, excluded.benchmark)",
                 seen,
             )
-        self._run("CREATE INDEX by_same ON sample (same)")
+        self._run("CREATE INDEX by_same ON sample (same, source, number)")
         self._run("CREATE INDEX by_place ON sample (source, number)")
         self._run("COMMIT")
 
@@ -141,9 +141,8 @@ class Index:
             (CONTRADICTED, NOTHING),
         )
         self._run(
-            "UPDATE sample SET why = ? WHERE why IS NULL AND EXISTS (SELECT 1 FROM sample AS other "
-            "WHERE other.same = sample.same AND other.why IS NULL "
-            "AND (other.source, other.number) < (sample.source, sample.number))",
+            "UPDATE sample SET why = ? WHERE id IN (SELECT id FROM (SELECT id, ROW_NUMBER() OVER "
+            "(PARTITION BY same ORDER BY source, number) AS place FROM sample WHERE why IS NULL) WHERE place > 1)",
             (DUPLICATE,),
         )
         self._run("CREATE TEMP TABLE twice AS SELECT source, name FROM sample GROUP BY 1, 2 HAVING COUNT(*) > 1")

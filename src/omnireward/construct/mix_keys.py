@@ -21,6 +21,7 @@ from omnireward.types import Comparison, Media, Part, Sample, Text, Turn
 
 Says = Literal[-1, 0, 1]
 BYTES = 16  # of a digest: two of 2^40 samples share 128 bits with a probability of 2^-49
+_ADDED = 2**16  # what a mixture adds to a row: where it comes from
 _SURE = 8  # JSON spells no character with more than six, and the rest of a row is small beside long texts
 
 
@@ -92,19 +93,25 @@ def name_digest(name: str) -> str:
 
 def too_long(sample: Sample) -> bool:
     """Whether a sample's line would be longer than lines that are read."""
-    comparison = sample.comparison
-    parts = (part for turn in comparison.prompt for part in turn.content)
-    known = [sample.id, sample.cluster, *sample.groups, *sample.provenance, *sample.provenance.values()]
-    known += [part.text for part in (*parts, *comparison.response_a, *comparison.response_b) if isinstance(part, Text)]
-    if sum(map(len, known)) + len(comparison.criterion) < MAX_ROW_CHARACTERS // _SURE:
+    if sum(map(len, _texts(sample))) < MAX_ROW_CHARACTERS // _SURE:
         return False
-    return len(json.dumps(to_row(sample, lambda _: ["x" * 80]), ensure_ascii=False)) > MAX_ROW_CHARACTERS
+    return len(json.dumps(to_row(sample, lambda _: ["x" * 80]), ensure_ascii=False)) > MAX_ROW_CHARACTERS - _ADDED
 
 
 def check_text(sample: Sample) -> None:
-    """Raise UnicodeEncodeError where a name is not valid Unicode; `keys_of` does for what a judge sees."""
-    for text in (sample.id, sample.cluster, *sample.groups, *sample.provenance, *sample.provenance.values()):
+    """Raise UnicodeEncodeError where something is not valid Unicode."""
+    for text in _texts(sample):
         text.encode()
+
+
+def _texts(sample: Sample) -> Iterator[str]:
+    yield from (sample.id, sample.cluster, *sample.groups, *sample.provenance, *sample.provenance.values())
+    comparison = sample.comparison
+    yield comparison.criterion
+    asked = (part for turn in comparison.prompt for part in turn.content)
+    for part in (*asked, *comparison.response_a, *comparison.response_b):
+        if isinstance(part, Text):
+            yield part.text
 
 
 def _asked(prompt: Sequence[Turn]) -> Sequence[Turn]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from omnireward.construct.mix_keys import check_text, keys_of, name_digest, too_
 from omnireward.construct.mix_near import Hashed, Hasher
 from omnireward.construct.parts import Part, begin, done, finish, said
 from omnireward.errors import BadRowError, JournalError, MediaError, SourceError
+from omnireward.sample_rows import line
 from omnireward.sources import BadRows, SourceFolder, read_place
-from omnireward.types import Sample
+from omnireward.types import Media, Sample
 
 KEYS = "keys.jsonl"
 UNREADABLE, UNDECODABLE = "a medium cannot be read", "a medium cannot be decoded"
@@ -79,12 +81,14 @@ class Read:
         samples, bad: of each source, then of each benchmark: samples, and rows that cannot be used.
         first_bad: the first of those, in words.
         lost: samples of benchmarks whose media cannot be read, so that nothing was compared with them.
+        digest: of all that was read, media by their names; empty where one part reads everything.
     """
 
     samples: list[int] = field(default_factory=list)
     bad: list[int] = field(default_factory=list)
     first_bad: list[str] = field(default_factory=list)
     lost: int = 0
+    digest: str = ""
 
 
 def index_part(plan: Plan, work: Path, part: Part) -> None:
@@ -114,6 +118,8 @@ def read_parts(plan: Plan, work: Path) -> Read:
         JournalError: they belong to another mixture, or did not read the same.
     """
     told = said(work)
+    if any(one.overlaps(other) for one, other in combinations(done(work), 2)):
+        raise JournalError(f"{work / 'parts'} holds parts that overlap. Remove {work}, and run all parts again.")
     if any(each["plan"] != plan.digest() for each in told):
         raise JournalError(f"{work / 'parts'} holds parts of another mixture. Remove {work}, and run all parts again.")
     lost = sum(each.pop("lost") for each in told)  # each part sees its own
@@ -122,20 +128,20 @@ def read_parts(plan: Plan, work: Path) -> Read:
             f"the parts in {work / 'parts'} did not read the same samples: a source has changed between them. "
             f"Remove {work}, and run all parts again."
         )
-    return Read(told[0]["samples"], told[0]["bad"], told[0]["first_bad"], lost)
+    return Read(told[0]["samples"], told[0]["bad"], told[0]["first_bad"], lost, told[0]["digest"])
 
 
 def read_entries(work: Path) -> Iterator[tuple[Entry, list[Hashed]]]:
     """What the parts that are done have written down."""
     for part in done(work):
         with (part.folder(work) / KEYS).open(encoding="utf-8") as file:
-            for line in file:
-                entry, hashed = json.loads(line)
+            for text in file:
+                entry, hashed = json.loads(text)
                 yield Entry(*entry), [Hashed(*each) for each in hashed]
 
 
 def _entries(plan: Plan, part: Part, hasher: Hasher | None, read: Read) -> Iterator[tuple[Entry, list[Hashed]]]:
-    form = form_of(plan.form)
+    form, sha = form_of(plan.form), hashlib.sha256()
     places: list[tuple[SourceFolder, int, str]] = [("datasets", i, place) for i, place in enumerate(plan.sources)]
     places += [("benchmarks", i, place) for i, place in enumerate(plan.benchmarks)]
     for folder, source, place in places:
@@ -143,8 +149,10 @@ def _entries(plan: Plan, part: Part, hasher: Hasher | None, read: Read) -> Itera
         count = 0
         for number, sample in enumerate(read_place(folder, place, bad_rows)):
             count += 1
-            if part.of > 1 and not part.holds(sample.id):
-                continue
+            if part.of > 1:
+                sha.update(line(sample, _names).encode("utf-8", "surrogatepass"))
+                if not part.holds(sample.id):
+                    continue
             known: dict[str, Any] = {"benchmark": folder == "benchmarks", "source": source, "number": number}
             try:
                 if problem := _problem(sample):
@@ -165,6 +173,12 @@ def _entries(plan: Plan, part: Part, hasher: Hasher | None, read: Read) -> Itera
         read.samples.append(count)
         read.bad.append(bad_rows.count)
         read.first_bad.extend(str(error) for error in bad_rows.errors)
+    read.digest = sha.hexdigest() if part.of > 1 else ""
+
+
+def _names(media: Media) -> list[Any]:
+    """What stands for a medium that nobody has opened; other machines may have its folder elsewhere."""
+    return [len(piece) if isinstance(piece, bytes) else piece.name for piece in media.pieces()]
 
 
 def _problem(sample: Sample) -> str:

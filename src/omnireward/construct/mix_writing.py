@@ -17,11 +17,12 @@ from omnireward.construct.mix_index import Index, Taken
 from omnireward.construct.mix_keys import name_digest
 from omnireward.construct.spool import Spool
 from omnireward.errors import SourceError
-from omnireward.sample_rows import MediaStore
+from omnireward.media_store import MediaStore
 from omnireward.sources import BadRows, read_place
 from omnireward.types import Preference, Sample
 
 ORIGINS = 1_000  # names that are counted; what a sample says of its origin is anybody's text
+ORIGIN_LENGTH = 200  # characters of one that are kept
 OTHERS = "(others)"
 _NUMBERED = re.compile(r"#\d+\Z")
 _OTHER: dict[Preference, Preference] = {"a": "b", "b": "a", "tie": "tie"}
@@ -83,7 +84,7 @@ def write(
                     "Run the same command again."
                 )
             final = _final(sample, source, taken)
-            origin = final.provenance["source"]
+            origin = final.provenance["source"][:ORIGIN_LENGTH]
             known = origin in written.origins or len(written.origins) < ORIGINS
             written.origins[origin if known else OTHERS] += 1
             spool.add(f"{taken.split}/{taken.order}", form.line(final, store))
@@ -102,7 +103,7 @@ def _final(sample: Sample, source: Source, taken: Taken) -> Sample:
         name += f"#{taken.number}"
     provenance = {**sample.provenance, "place": source.named}
     provenance.setdefault("source", source.named)
-    if taken.swap:
+    if taken.swap and provenance.pop("swapped", "") != "yes":  # by an earlier mixture: now it is as it was
         provenance["swapped"] = "yes"
     return replace(
         sample,

@@ -20,8 +20,8 @@ from omnireward.datasets._omni_rewarddata_dispatch import interpret
 from omnireward.datasets._omni_rewarddata_rows import dialogue
 from omnireward.errors import BadRowError
 from omnireward.media_files import MediaFiles
+from omnireward.media_store import MediaStore
 from omnireward.rows import Row
-from omnireward.sample_rows import MediaStore
 from omnireward.types import Comparison, Media, MediaKind, Part, Sample, Task, Text, Turn
 
 INDEX = "dataset_info.json"

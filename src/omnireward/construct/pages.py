@@ -57,12 +57,13 @@ def render_terminal(page: Page) -> RenderableType:
 def _table(sheet: Sheet) -> Table:
     title = Text(printable(sheet.title))
     table = Table(title=title, box=box.SIMPLE, pad_edge=False, padding=(0, 1), title_justify="left")
+    widest = max((len(row[0]) for row in sheet.rows), default=0)
     for place, name in enumerate(sheet.columns):
         header = Text(printable(name))
         if place:
             table.add_column(header, justify="right", no_wrap=" " not in name)
         else:
-            table.add_column(header, overflow="fold", min_width=min(16, max(len(row[0]) for row in sheet.rows)))
+            table.add_column(header, overflow="fold", min_width=min(16, widest))
     for row in sheet.rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
     return table

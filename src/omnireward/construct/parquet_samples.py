@@ -17,16 +17,17 @@ import pyarrow.parquet as pq
 
 from omnireward.construct.mix_form import AS_SAMPLES, Writer
 from omnireward.construct.mix_keys import all_media
+from omnireward.media_store import MediaStore
 from omnireward.mesh_files import named
-from omnireward.sample_rows import MediaStore, line
+from omnireward.sample_rows import line
 from omnireward.types import Sample
 
 GROUP_BYTES = 32 * 2**20
 GROUP_ROWS = 1_000
 FILE_BYTES = 500 * 2**20
-LARGEST = 2**30  # of an embedded piece; a column of a row group holds less than 2 GiB
+LARGEST = 2**30  # of a sample's embedded media; a column of a row group holds less than 2 GiB
 COMPOSED = "a mesh that names other files cannot be one cell"
-LARGE = "a medium of over 1 GiB cannot be one cell"
+LARGE = "media of over 1 GiB cannot be in one row"
 
 _PIECE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _PARTS = pa.list_(
@@ -65,13 +66,13 @@ class ParquetSamples:
         """A mesh with materials or textures beside it, or a very large file, has no place in one cell."""
         if not self.embeds:
             return ""
+        size = 0
         for media in all_media(sample.comparison):
             for piece in media.pieces():
                 if media.kind == "mesh" and isinstance(piece, Path) and named(piece):
                     return COMPOSED
-                if (len(piece) if isinstance(piece, bytes) else piece.stat().st_size) > LARGEST:
-                    return LARGE
-        return ""
+                size += len(piece) if isinstance(piece, bytes) else piece.stat().st_size
+        return LARGE if size > LARGEST else ""
 
     def line(self, sample: Sample, store: MediaStore) -> str:
         """As in a folder of samples."""

@@ -15,7 +15,9 @@ import hashlib
 import json
 import math
 import multiprocessing
+import os
 import re
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -94,7 +96,8 @@ def run_parts(step: Step, shard: Part, workers: int, engine: Engine) -> None:
         step(parts[0])
     else:
         # Spawned, not forked: the parent may hold threads, which a fork would lose in the middle of what they do.
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, spawn, initializer=_end_with_parent) as pool:
             try:
                 for future in [pool.submit(step, part) for part in parts]:
                     future.result()
@@ -103,6 +106,18 @@ def run_parts(step: Step, shard: Part, workers: int, engine: Engine) -> None:
                     "a worker process died, perhaps for want of memory. Run the same command again: what is in the "
                     "journals is not done again."
                 ) from error
+
+
+def _end_with_parent() -> None:
+    """Let no worker outlive who started it: it would go on for nobody, spend money, and write beside the next run."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)  # the main thread may be anywhere
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _on_ray(step: Step, parts: Sequence[Part]) -> None:

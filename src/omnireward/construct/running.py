@@ -1,6 +1,8 @@
 """What every step that asks models has in common: whose folder it is, who is at work in it, what was said before.
 
-* A folder belongs to one run: ``run.json`` says which, and another run is refused.
+* A folder belongs to one run: ``run.json`` says which, and another run is refused; so is a folder that holds anything
+  else, such as the very samples that are read. A run that ends before anything was asked, such as one with a mistyped
+  source, takes its name away again.
 * Two processes never work on the same samples: each holds a lock on its shard, and looks at those that overlap.
 * Answers that lie in parts of another division are copied into this one's, as paid for. So a run goes on where it
   stopped, also with other workers or shards.
@@ -20,18 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from omnireward import atomic, provenance
-from omnireward.construct.claims import claim, held, home_of, merging
+from omnireward.construct.claims import SHARDS, claim, held, home_of, merging
 from omnireward.construct.money import Account, allowance, spent
 from omnireward.construct.parts import DONE, Engine, Part, done, folders, missing, run_parts
 from omnireward.construct.parts import said as all_said
-from omnireward.errors import RecipeError, SourceError
+from omnireward.errors import JournalError, RecipeError, SourceError
 from omnireward.journal import Journal, Record
 from omnireward.progress import Progress
 from omnireward.sample_rows import line
 from omnireward.sources import BadRows, open_place, read_place
 from omnireward.types import Media, Sample, Task
 
-RUN, LEFT = "run.json", "left.json"
+RUN, LEFT, PARTS = "run.json", "left.json", "parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,13 +141,13 @@ def run_step(
         merge: makes the folder's own files from the parts that are done.
 
     Raises:
-        JournalError: the folder holds another run, or another process is at work on the same samples.
+        JournalError: the folder holds another run or something else, or another process is at work on the same samples.
         What `step` raises.
     """
     shard = Part.parse(config.shard)
     parts = shard.split(config.workers)
-    with held(config.out, shard):
-        claim(config.out / RUN, said)
+    _check_empty(config.out)
+    with held(config.out, shard), _claimed(config.out, shard, said):
         # Shards on many machines must not write one file.
         provenance.save_config(verb, config, config.out if shard.of == 1 else home_of(config.out, shard))
         _seed(config.out, parts, [account.file for account in accounts], journals)
@@ -158,6 +160,30 @@ def run_step(
             with merging(config.out):
                 merge()
         return _outcome(config.out, shard, parts, waiting, accounts)
+
+
+@contextmanager
+def _claimed(out: Path, shard: Part, said: dict[str, Any]) -> Iterator[None]:
+    path = out / RUN
+    others = path.is_file() or shard.of > 1  # other shards may be at work under the same name
+    claim(path, said)
+    try:
+        yield
+    except BaseException:
+        asked = (file for part in folders(out) for file in part.folder(out).iterdir() if file.is_file())
+        if not others and not any(file.stat().st_size for file in asked):
+            path.unlink(missing_ok=True)
+            (out / provenance.CONFIG).unlink(missing_ok=True)
+        raise
+
+
+def _check_empty(out: Path) -> None:
+    """Refuse a folder that holds anything else; what begins with a dot is of a process that was killed."""
+    if (out / RUN).is_file() or not out.is_dir():
+        return
+    names = [path.name for path in out.iterdir() if not path.name.startswith(".")]
+    if foreign := sorted(name for name in names if name not in (SHARDS, PARTS)):
+        raise JournalError(f"{out} is not empty, and no such run made it ({foreign[0]}). Choose a new --out.")
 
 
 def size(config: Division, part: Part) -> Size:

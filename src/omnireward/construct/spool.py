@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+MOST_RUNS = 200  # files that are open at once; more are merged into one, as often as it takes
 RUN_BYTES = 32 * 2**20  # text sorted in memory at once; a gigabyte of lines is then 32 files
 
 
@@ -22,6 +23,7 @@ class Spool:
         self._held: list[tuple[str, str]] = []
         self._bytes = 0
         self._runs: list[Path] = []
+        self._written = 0
 
     def add(self, key: str, line: str) -> None:
         """Add a line, with its newline; lines come out by key, which has no tab. Raises OSError."""
@@ -38,11 +40,20 @@ class Spool:
     def _write(self) -> None:
         if not self._held:
             return
-        path = self._folder / f"run-{len(self._runs)}.tsv"
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{key}\t{line}" for key, line in sorted(self._held))
-        self._runs.append(path)
+        self._run(sorted(self._held))
         self._held, self._bytes = [], 0
+        if len(self._runs) >= MOST_RUNS:
+            merged, self._runs = self._runs, []
+            self._run(heapq.merge(*map(_read, merged)))
+            for path in merged:
+                path.unlink()
+
+    def _run(self, lines: Iterable[tuple[str, str]]) -> None:
+        path = self._folder / f"run-{self._written}.tsv"
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{key}\t{line}" for key, line in lines)
+        self._runs.append(path)
+        self._written += 1
 
 
 def _read(path: Path) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from omnireward.datasets._align_anything_shapes import CONFIGS, Shape, config_of
 from omnireward.datasets._archived_media import ArchivedMedia, Packed
 from omnireward.errors import SourceError
 from omnireward.media_files import MediaFiles
+from omnireward.parquet_files import parquet_files
 from omnireward.rows import columns
 
 _VAL = frozenset({"val", "validation", "test"})
@@ -50,7 +51,7 @@ def row_files(place: Path, choice: str) -> list[RowFile]:
         paths = [place]
     else:
         lists = (*place.glob("*.json"), *(path for config in CONFIGS for path in place.glob(f"{config}/*.json")))
-        paths = [*sorted(place.glob("**/*.parquet")), *sorted(lists)]
+        paths = [*parquet_files(place), *sorted(lists)]
     # The folder that is given may be one of the configs' itself.
     base = place.parent if place.is_file() or place.absolute().name in CONFIGS else place
     found = []

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from omnireward.errors import SourceError
 from omnireward.media_files import MediaFiles, confined
+from omnireward.parquet_files import parquet_files
 
 INDEX = "dataset_info.json"
 MEDIA_COLUMNS = ("images", "videos", "audios")
@@ -33,7 +34,7 @@ def find_files(place: Path) -> tuple[Path, tuple[Path, ...]]:
     if index.is_file():
         files = _indexed(place, index)
     else:
-        files = tuple(sorted({*place.glob("*.json"), *place.glob("*.jsonl"), *place.glob("**/*.parquet")}))
+        files = tuple(sorted({*place.glob("*.json"), *place.glob("*.jsonl"), *parquet_files(place)}))
     if not files:
         raise SourceError(
             f"{place} holds no rows of Omni-RewardData: no .json or .jsonl file and no .parquet below it."

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from omnireward.errors import BadRowError
+from omnireward.parquet_files import parquet_files
 from omnireward.rows import Row, columns, rows
 from omnireward.sources import BadRows
 from omnireward.types import Media, Sample
@@ -25,8 +26,7 @@ def tables(place: Path, fits: Fits) -> tuple[Path, ...]:
     """
     if place.is_file():
         return (place,) if place.suffix == ".parquet" and fits(columns(place)) else ()
-    found = (path for path in sorted(place.glob("**/*.parquet")) if not _hidden(path.relative_to(place)))
-    return tuple(path for path in found if path.is_file() and fits(columns(path)))
+    return tuple(path for path in parquet_files(place) if fits(columns(path)))
 
 
 def lines(place: Path, fits: Fits, published: Collection[str] = ()) -> tuple[Path, ...]:
@@ -68,7 +68,3 @@ def identity(media: Media, root: Path) -> str:
     """What names a medium of one piece: its path below the root, or its content where the row holds it."""
     (piece,) = media.pieces()
     return media.digest() if isinstance(piece, bytes) else piece.relative_to(root).as_posix()
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)

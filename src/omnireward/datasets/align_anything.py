@@ -1,4 +1,4 @@
-"""align-anything: people's choices between two responses in seven modalities (PKU-Alignment/align-anything).
+"""align-anything: people's choices between two responses, in eight tasks (PKU-Alignment/align-anything).
 
 Each config is a folder of Parquet or JSON files, whose media are in the rows or in archives beside them. A row has two
 responses, which one is the better overall, and the better one by each of several questions, with marks and reasons::

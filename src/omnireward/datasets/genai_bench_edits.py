@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from omnireward.errors import BadRowError, SourceError
+from omnireward.parquet_files import parquet_files
 from omnireward.plugins import load
 from omnireward.sources import BadRows, SampleSource
 from omnireward.types import Sample
@@ -54,7 +55,8 @@ def _read(location: str, bad_rows: BadRows) -> Iterator[Sample]:
 
 
 def _recognises(folder: Path) -> bool:
-    return any(folder.glob(f"**/{CONFIG}/**/*.parquet")) and _benchmark().recognises(folder)
+    edits = any(CONFIG in path.relative_to(folder).parts[:-1] for path in parquet_files(folder))
+    return edits and _benchmark().recognises(folder)
 
 
 def _example(folder: Path) -> None:

@@ -16,8 +16,8 @@ Unusual:
   Rewards: a list of numbers, one for each of 0.png, 1.png, …, in this order; or an object from names, ``0`` or
   ``0.png``, to numbers, with exactly the pictures that are there. Prompts: a list of texts, number 17 (from 0) for
   data/17; or an object from names of folders to texts. Anything else is refused, with what was found.
-* A higher reward is better. But numbers that are 1 to n, or 0 to n - 1, each once, may be ranks: they are refused until
-  the settings say which end is better.
+* A higher reward is better. But whole numbers from 0 to n for n objects may be ranks, with ties among them: they are
+  refused until the settings say which end is better.
 * As in Omni-RewardBench, which takes prompts from here, an object is a mesh given by one picture.
 * 1,000 of the 2,530 prompts were published.
 """
@@ -156,8 +156,8 @@ def _objects(folder: Path, name: str, number: int, settings: Settings) -> list[t
 
 
 def _maybe_ranks(rewards: list[float]) -> bool:
-    ordered = sorted(rewards)
-    return len(ordered) > 1 and any(ordered == [n + first for n in range(len(ordered))] for first in (0, 1))
+    """Ranks are whole numbers, none over the number of objects; equal ones and gaps occur. All equal: ties."""
+    return len(set(rewards)) > 1 and all(one.is_integer() and 0 <= one <= len(rewards) for one in rewards)
 
 
 def _samples(

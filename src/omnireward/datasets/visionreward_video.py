@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 
 from omnireward.archives import SUFFIXES
 from omnireward.datasets._archived_media import ArchivedMedia, Packed
-from omnireward.datasets._row_files import tables
+from omnireward.datasets._row_files import root_of, tables
 from omnireward.datasets._tiny_media import write_clip
 from omnireward.errors import BadRowError, RecipeError, SourceError
 from omnireward.media_files import MediaFiles
@@ -81,14 +81,15 @@ class Settings:
 
 def _read(location: str, bad_rows: BadRows) -> Iterator[Sample]:
     place, settings = with_settings(location, Settings())
-    root = local_root(place, HOME)
+    there = local_root(place, HOME)
     folder = FOLDERS[settings.config]
-    found = [path for path in tables(root, COLUMNS.issubset) if path.absolute().parent.name == folder]
+    found = [path for path in tables(there, COLUMNS.issubset) if path.absolute().parent.name == folder]
     if not found:
         raise SourceError(
-            f"{root} holds no {settings.config} of VisionRewardDB-Video: no {folder}/*.parquet with the columns "
+            f"{there} holds no {settings.config} of VisionRewardDB-Video: no {folder}/*.parquet with the columns "
             f"{', '.join(sorted(COLUMNS))}. Give a folder with a copy of the repository."
         )
+    root = root_of(there)
     words = settings.words() or _plain(found, root)
     media = _media_files(root, found)
     for path in found:

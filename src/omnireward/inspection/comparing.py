@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any
 
 from omnireward.fingerprints import NearIndex
@@ -60,13 +62,14 @@ def near_duplicates(store: Store, nears: dict[str, NearIndex]) -> tuple[NearDupl
     """What is nearly the same within the source: prompts, responses, and each kind of media."""
     found: dict[str, list[int]] = {}
     examples: dict[str, list[NearPair]] = {}
+    uses = lru_cache(10_000)(partial(_uses, store))
     for place, index in nears.items():
         for pair in index.pairs(origin="0"):
             name = pair.kind if place == "media" else place
             counts = found.setdefault(name, [0, 0])
             counts[0] += 1
             a, b = bytes.fromhex(pair.a), bytes.fromhex(pair.b)
-            in_one = _in_one_sample(store, place, a, b)
+            in_one = _in_one_sample(store, place, a, b, uses)
             counts[1] += in_one
             shelf = examples.setdefault(name, [])
             if not in_one and len(shelf) < EXAMPLES:
@@ -118,11 +121,19 @@ def _near(store: Store, index: NearIndex, kind: str, origin: int) -> list[NearPa
     return examples
 
 
-def _in_one_sample(store: Store, kind: str, a: bytes, b: bytes) -> bool:
+def _in_one_sample(store: Store, kind: str, a: bytes, b: bytes, uses: Callable[[str, bytes], int]) -> bool:
+    if kind == "prompt":
+        return False
+    rarer, other = sorted((a, b), key=lambda digest: uses(kind, digest))  # one may be a refusal that thousands have
     query = """
-        SELECT EXISTS (SELECT 1 FROM occurrence x JOIN occurrence y ON x.sample = y.sample
+        SELECT EXISTS (SELECT 1 FROM occurrence x CROSS JOIN occurrence y ON x.sample = y.sample
             WHERE x.kind = ?1 AND x.digest = ?2 AND x.origin = 0 AND y.kind = ?1 AND y.digest = ?3 AND y.origin = 0)"""
-    return bool(store.one(query, (kind, a, b))[0])
+    return bool(store.one(query, (kind, rarer, other))[0])
+
+
+def _uses(store: Store, kind: str, digest: bytes) -> int:
+    query = "SELECT COUNT(*) FROM occurrence WHERE kind = ? AND digest = ? AND origin = 0"
+    return int(store.one(query, (kind, digest))[0])
 
 
 def _pair(store: Store, kind: str, a: bytes, a_origin: int, b: bytes, b_origin: int, distance: int) -> NearPair:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from omnireward.construct.criteria_config import CriteriaConfig
 from omnireward.construct.mix_config import MixConfig
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from omnireward.construct.mix_counts import Mixed
     from omnireward.construct.running import Outcome
     from omnireward.judges import Estimate
+
+_Config = TypeVar("_Config", CriteriaConfig, VerifyConfig)
 
 
 def run(words: list[str]) -> None:
@@ -65,7 +68,7 @@ def _criteria(words: list[str]) -> None:
         estimate = criteria.dry_run(config)
         _show_estimate({"samples": estimate.samples, "of them unreadable": estimate.unreadable}, estimate.estimate)
         return
-    _show(config, criteria.criteria(config))
+    _show(config, _stoppable(criteria.criteria, config))
 
 
 def _verify(words: list[str]) -> None:
@@ -83,7 +86,7 @@ def _verify(words: list[str]) -> None:
         counts = {"samples": found.samples, "judgements": found.votes, "of them unreadable": found.unreadable}
         _show_estimate(counts, found.estimate)
         return
-    _show(config, verify.verify(config))
+    _show(config, _stoppable(verify.verify, config))
 
 
 def _mix(words: list[str]) -> None:
@@ -103,13 +106,21 @@ def _mix(words: list[str]) -> None:
 _STEPS: dict[str, Verb] = {"criteria": _criteria, "verify": _verify, "mix": _mix}
 
 
+def _stoppable(step: Callable[[_Config], Outcome], config: _Config) -> Outcome:
+    try:
+        return step(config)
+    except KeyboardInterrupt:
+        print(f"\nEvery answer is in {config.out}. Run the same command again to go on.", file=sys.stderr)
+        raise
+
+
 def _show(config: CriteriaConfig | VerifyConfig, outcome: Outcome) -> None:
     """What a step did, and what it left for another run."""
     from omnireward.construct import criteria_report, pages, verify_report
 
     report = criteria_report if isinstance(config, CriteriaConfig) else verify_report
     if outcome.merged:
-        Console().print(pages.render_terminal(report.page(report.read_report(config.out))))
+        Console().print(pages.render_terminal(report.page(criteria_report.read_report(config.out))))
         print(f"The samples are in {config.out}; the page is {config.out / 'report.html'}.")
     if outcome.spent is not None:
         print(f"Spent so far: {outcome.spent:,.2f}.")
@@ -150,8 +161,10 @@ def _show_mixture(config: MixConfig, mixed: Mixed) -> None:
         table.add_column(name, justify="right")
     for one in mixed.portions:
         figures = (one.samples, one.a, one.b, one.ties, one.criteria)
-        table.add_row(printable(one.source), one.task, one.split, *(f"{figure:,}" for figure in figures))
+        table.add_row(Text(printable(one.source)), one.task, one.split, *(f"{figure:,}" for figure in figures))
     Console().print(table)
+    if empty := [name for name in config.splits if name not in {one.split for one in mixed.portions}]:
+        print(f"empty: {', '.join(empty)}. What shares a prompt or a medium is in one split, and no group fits here.")
     for reason, count in mixed.reasons().items():
         print(printable(f"left out: {count:,} ({reason})"))
     for place, count in mixed.bad_rows.items():
