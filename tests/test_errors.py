@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import pickle
 import re
 from itertools import pairwise
 
@@ -33,6 +34,20 @@ def _drawn() -> dict[str, tuple[str, ...]]:
         found[match["name"]] = (parent, match["builtin"]) if match["builtin"] else (parent,)
         branch.append((depth, match["name"]))
     return found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BadRowError("f", 3, "id", "is empty"),
+        MissingExtraError("ray", "ray"),
+        *(cls("what") for cls in CLASSES.values() if cls not in (BadRowError, MissingExtraError)),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_comes_back_whole_from_another_process(error: Exception) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 def test_the_drawing_shows_every_error_where_it_is() -> None:

@@ -28,9 +28,21 @@ An error's message says what was wrong, what was given, what is known, and what 
 An error never becomes a number: a judge turns it into a `Judgement` without a margin.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class OmniRewardError(Exception):
-    """Base of every error raised on purpose."""
+    """Base of every error raised on purpose. Each can be pickled, so that a worker's error is what its user sees."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[OmniRewardError], args: tuple[Any, ...]) -> OmniRewardError:
+    """An error from what it holds; what it was made from may have been something else."""
+    return kind.__new__(kind, *args)
 
 
 class UnknownNameError(OmniRewardError, KeyError):

@@ -237,7 +237,7 @@ def _answered(out: Path) -> set[tuple[int, int]]:
 
 @pytest.mark.slow
 def test_killed_with_sigkill_nothing_that_was_paid_for_is_asked_again(tmp_path: Path) -> None:
-    """Three kills, then an end with another number of workers; answers say which call they were for."""
+    """Two kills, then an end in two shards; answers say which call they were for."""
     data, out = planted(tmp_path / "data", 60), tmp_path / "out"
 
     def answer(body: Body) -> str:
@@ -247,7 +247,7 @@ def test_killed_with_sigkill_nothing_that_was_paid_for_is_asked_again(tmp_path: 
     command = [sys.executable, "-c", CHILD]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with Scripted(answer, latency=0.03) as server:
-        for kill in range(3):
+        for kill in range(2):
             before, seen = _answered(out), len(server.bodies)
             arguments = [server.url, str(data), str(out), "1"]
             process = subprocess.Popen([*command, *arguments], env=environment, stderr=subprocess.DEVNULL)
@@ -260,26 +260,22 @@ def test_killed_with_sigkill_nothing_that_was_paid_for_is_asked_again(tmp_path: 
             assert before <= _answered(out)
         before, seen = _answered(out), len(server.bodies)
         assert before
-        config = _config(server, data, out, workers=2)
-        outcome = criteria(config)
+        criteria(_config(server, data, out, shard="0/2"))
+        outcome = criteria(_config(server, data, out, shard="1/2"))
         asked = {(number_of(body), body["seed"]) for body in server.bodies[seen:]}
         assert not asked & before
         assert asked | before == {(number, attempt) for number in range(60) for attempt in range(2)}
     assert outcome.merged
 
 
-@pytest.mark.parametrize("name", ["workers", "shards"])
-def test_however_the_work_is_divided_the_bytes_are_the_same(tmp_path: Path, name: str) -> None:
+def test_however_the_work_is_divided_the_bytes_are_the_same(tmp_path: Path) -> None:
     data, out = planted(tmp_path / "data", 40), tmp_path / "divided"
     with Scripted(_behaving) as server:
         criteria(_config(server, data, tmp_path / "whole"))
-        if name == "shards":
-            first = criteria(_config(server, data, out, shard="0/2"))
-            assert not first.merged
-            assert [(part.index, part.of) for part in first.waiting] == [(1, 2)]
-            outcome = criteria(_config(server, data, out, shard="1/2", workers=2))
-        else:
-            outcome = criteria(_config(server, data, out, workers=2))
+        first = criteria(_config(server, data, out, shard="0/2"))
+        assert not first.merged
+        assert [(part.index, part.of) for part in first.waiting] == [(1, 2)]
+        outcome = criteria(_config(server, data, out, shard="1/2"))
     assert outcome.merged
     assert set(files(out)) == {"samples.jsonl", "rejected.jsonl", "report.json", "report.html"} < set(NAMES)
     assert files(out) == files(tmp_path / "whole")
@@ -287,7 +283,7 @@ def test_however_the_work_is_divided_the_bytes_are_the_same(tmp_path: Path, name
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data's, of its own settings
-def test_ray_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_gives_the_same_bytes_and_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # or it would leave a token in the home folder
     ray = pytest.importorskip("ray")
     data = planted(tmp_path / "data", 20)
@@ -295,6 +291,8 @@ def test_ray_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         criteria(_config(server, data, tmp_path / "whole"))
         try:
             criteria(_config(server, data, tmp_path / "ray", workers=2, engine="ray"))
+            with pytest.raises(RecipeError, match="needs a key"):
+                criteria(_config(server, data, tmp_path / "keyless", base_url="", workers=2, engine="ray"))
         finally:
             ray.shutdown()
     assert files(tmp_path / "ray") == files(tmp_path / "whole")
@@ -312,7 +310,7 @@ def test_a_budget_is_never_passed_by_workers_runs_and_shards_together(tmp_path: 
     with Scripted(honest, usage=USAGE) as server:
         more = {**PRICES, "budget": 14.0}
         spent = []
-        for division in ({}, {"workers": 2}, {"workers": 2}, {"workers": 3}, {"shard": "0/2"}, {"shard": "1/2"}):
+        for division in ({"workers": 2}, {"shard": "0/2"}, {"shard": "1/2"}, {}):
             outcome = criteria(_config(server, data, out, **more, **division))
             spent.append(server.requests * CALL)
             assert spent[-1] <= 14.0
@@ -323,6 +321,8 @@ def test_a_budget_is_never_passed_by_workers_runs_and_shards_together(tmp_path: 
         assert (outcome.failed, outcome.merged) == (0, True)
         assert server.requests == 40
         assert outcome.spent == pytest.approx(40 * CALL)
+        criteria(_config(server, data, tmp_path / "whole", max_tokens=100))
+    assert files(out) == files(tmp_path / "whole")
 
 
 def test_a_budget_holds_when_the_number_of_shards_changes(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnireward.construct.parts import DONE, Engine, Part, begin, done, finish, merge, missing, run_parts, said
+from omnireward.construct.parts import DONE, Part, begin, done, finish, merge, missing, run_parts, said
 from omnireward.construct.sorting import sort_lines
-from omnireward.errors import RecipeError
+from omnireward.errors import BadRowError, RecipeError
 
 IDS = [f"sample {number}" for number in range(60)]
 PARTS = st.integers(1, 12).flatmap(lambda of: st.integers(0, of - 1).map(lambda index: Part(index, of)))
@@ -33,9 +33,9 @@ def shout(out: Path, part: Part) -> None:
     finish(part, out, {"samples": len(mine)})
 
 
-def run(out: Path, *divisions: tuple[str, int], engine: Engine = "local") -> bytes:
+def run(out: Path, *divisions: tuple[str, int]) -> bytes:
     for shard, workers in divisions:
-        run_parts(partial(shout, out), Part.parse(shard), workers, engine)
+        run_parts(partial(shout, out), Part.parse(shard), workers, "local")
     assert merge(out, ["samples.jsonl"])
     return (out / "samples.jsonl").read_bytes()
 
@@ -62,17 +62,6 @@ def test_every_division_gives_the_same_bytes(tmp_path: Path, divisions: Sequence
     assert sum(one["samples"] for one in said(tmp_path / "divided")) == len(IDS)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray Data's, of its own settings
-def test_ray_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")  # or it would leave a token in the home folder
-    ray = pytest.importorskip("ray")
-    try:
-        assert run(tmp_path / "ray", ("0/1", 2), engine="ray") == run(tmp_path / "here", ("0/1", 1))
-    finally:
-        ray.shutdown()
-
-
 def test_nothing_is_merged_before_everything_is_done(tmp_path: Path) -> None:
     shout(tmp_path, Part(1, 3))
     assert not merge(tmp_path, ["samples.jsonl"])
@@ -93,12 +82,12 @@ def test_no_worker(tmp_path: Path) -> None:
 
 
 def broken(out: Path, part: Part) -> None:
-    raise RecipeError(f"part {part.index} cannot be done")
+    raise BadRowError("samples.jsonl", part.index, "id", "cannot be used")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_a_step_raises_is_raised(tmp_path: Path, workers: int) -> None:
-    with pytest.raises(RecipeError, match="cannot be done"):
+    with pytest.raises(BadRowError, match="cannot be used"):
         run_parts(partial(broken, tmp_path), Part(), workers, "local")
 
 

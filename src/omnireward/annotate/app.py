@@ -20,7 +20,7 @@ from omnireward.annotate import answers, people, showing
 from omnireward.annotate.config import is_loopback
 from omnireward.annotate.live import Live
 from omnireward.annotate.people import Person
-from omnireward.annotate.playable import Playable, served
+from omnireward.annotate.playable import Playable, made, served
 from omnireward.annotate.queue import Handed, hand_out, progress
 from omnireward.annotate.requests import RequestError, read_json
 from omnireward.annotate.store import Store
@@ -165,7 +165,11 @@ class _Routes:
 
     async def _shown(self, person: Person, handed: Handed) -> dict[str, Any] | None:
         """The item as JSON; None where a medium cannot be shown, and then nobody gets it."""
+        parts = showing.all_parts(handed.row)
         try:
+            if not await self._do(made, parts):
+                # A browser asks again and again while a long video is converted: no thread must wait for each time.
+                await asyncio.shield(asyncio.wrap_future(self._playable.make(handed.sample, parts)))
             return await asyncio.to_thread(
                 showing.shown, self._store, self._playable, self._store.rules, person, handed
             )

@@ -17,6 +17,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +25,7 @@ from typing import Any, Self
 
 from omnireward.annotate.conversions import Conversions
 from omnireward.annotate.store import Store
-from omnireward.errors import MediaError, MissingExtraError, UnreadableMediaError
+from omnireward.errors import DecoderCrashError, MediaError, MissingExtraError, UnreadableMediaError
 from omnireward.media import DecodeOptions, Decoder, Limits
 from omnireward.media.encode import png
 from omnireward.media.pieces import check_pieces
@@ -33,6 +34,7 @@ from omnireward.types import Media, MediaKind
 Shown = dict[str, Any]
 SHOWN = "shown"  # the folder of what was made
 LIMITS = Limits(cpu_seconds=600, wall_seconds=900.0)  # a conversion decodes and encodes everything
+_AT_ONCE = 4  # samples whose media are made, each perhaps by a process of gigabytes
 _VIEWS = DecodeOptions(views=6, view_size=384)
 _SUFFIXES = {"video/mp4": ".mp4", "video/webm": ".webm", "audio/wav": ".wav", "model/gltf-binary": ".glb"}
 _IMAGES = (
@@ -55,6 +57,9 @@ class Playable:
         self._children = Conversions()
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._making: dict[int, Future[None]] = {}
+        self._makers = ThreadPoolExecutor(_AT_ONCE, "media")
+        self._closed = False
 
     def part(self, part: Mapping[str, Any]) -> Shown:
         """A stored part as the page takes it.
@@ -66,7 +71,7 @@ class Playable:
         """
         if part["kind"] == "text":
             return {"kind": "text", "text": part["text"]}
-        key = json.dumps([part["kind"], bool(part.get("frames")), part["media"]])
+        key = _key(part)
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
@@ -75,6 +80,29 @@ class Playable:
                 known, files = self._made(key, part["kind"], bool(part.get("frames")), part["media"])
                 self._store.do(_keep, key, known, files)
             return known
+
+    def make(self, sample: int, parts: Sequence[Mapping[str, Any]]) -> Future[None]:
+        """Make the parts of a sample showable, some samples at once. Asked for again meanwhile, it is the same future.
+
+        Where all is `made`, there is no need for it. What it gives raises as `part`, or CancelledError by `close`.
+
+        Raises:
+            DecoderCrashError: this is closed.
+        """
+        with self._lock:
+            self._check_open()
+            if sample not in self._making:
+                self._making[sample] = self._makers.submit(self._make, sample, parts)
+            return self._making[sample]
+
+    def _make(self, sample: int, parts: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            for part in parts:
+                self._check_open()
+                self.part(part)
+        finally:
+            with self._lock:
+                del self._making[sample]
 
     def _made(self, key: str, kind: MediaKind, frames: bool, names: Sequence[str]) -> tuple[Shown, list[_File]]:
         paths = [self._folder / name for name in names]
@@ -144,8 +172,16 @@ class Playable:
 
     def close(self) -> None:
         """End the decoding and converting processes. Twice is harmless."""
+        with self._lock:
+            self._closed = True
         self._children.close()
         self._decoder.close()
+        self._makers.shutdown(cancel_futures=True)
+        self._decoder.close()  # which can be used again, and may have been
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DecoderCrashError("no medium is made showable any more: the server ends.")
 
     def __enter__(self) -> Self:
         return self
@@ -175,6 +211,15 @@ def served(db: sqlite3.Connection, folder: Path, name: str) -> tuple[Path, str] 
 def to_play(parts: Sequence[Mapping[str, Any]]) -> list[str]:
     """The media among shown parts that take their time, once each: their urls."""
     return list(dict.fromkeys(part["url"] for part in parts if part["kind"] in ("video", "audio") and part.get("url")))
+
+
+def made(db: sqlite3.Connection, parts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether `Playable.part` has each of these ready."""
+    return all(part["kind"] == "text" or _known(db, _key(part)) is not None for part in parts)
+
+
+def _key(part: Mapping[str, Any]) -> str:
+    return json.dumps([part["kind"], bool(part.get("frames")), part["media"]])
 
 
 def _below(folder: Path, path: Path) -> str:

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from types import FrameType
 
 import uvicorn
@@ -76,7 +77,9 @@ class Ahead:
             number = following
             row = self._store.do(showing.row_of, number)
             try:
-                showing.gated(self._playable, "vote", row, "a")
+                self._playable.make(number, showing.all_parts(row)).result()
+            except CancelledError:
+                return  # the server ends
             except (MediaError, MissingExtraError, OSError) as error:
                 if not self._ended.is_set():
                     self._store.do(showing.set_aside, self._store.folder, number, str(error))

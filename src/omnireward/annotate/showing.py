@@ -55,10 +55,14 @@ def gated(playable: Playable, kind: Kind, row: Mapping[str, Any], left: Left) ->
     """
     if kind not in _GATED:
         return []
+    return to_play([playable.part(part) for part in all_parts(row, left)])
+
+
+def all_parts(row: Mapping[str, Any], left: Left = "a") -> list[Mapping[str, Any]]:
+    """The parts of a stored row: of the prompt, on the left, on the right."""
     prompt = [part for turn in row["prompt"] for part in turn["content"]]
     sides = ("a", "b") if left == "a" else ("b", "a")
-    responses = [part for side in sides for part in row[f"response_{side}"]]
-    return to_play([playable.part(part) for part in (*prompt, *responses)])
+    return [*prompt, *(part for side in sides for part in row[f"response_{side}"])]
 
 
 def unplayed(db: sqlite3.Connection, person: Person, urls: Iterable[str]) -> list[str]:

@@ -176,12 +176,13 @@ class LocalChat:
 
     def answers(self, asked: Sequence[Asked]) -> list[Answer | NoAnswer]:
         """Ask in batches; what the journal has is not asked again."""
-        keys = [self._key(*one) for one in asked]
+        keys = [self._key_or_why(*one) for one in asked]
         found: dict[str, Answer | NoAnswer] = {}
-        fresh = [(key, one) for key, one in zip(keys, asked, strict=True) if self._journal.get(key) is None]
+        keyed = [(key, one) for key, one in zip(keys, asked, strict=True) if isinstance(key, str)]
+        fresh = [(key, one) for key, one in keyed if self._journal.get(key) is None]
         for start in range(0, len(fresh), self._batch_size):
             self._write(fresh[start : start + self._batch_size], found)
-        return [self._journaled(key) or found[key] for key in keys]
+        return [(self._journaled(key) or found[key]) if isinstance(key, str) else key for key in keys]
 
     def estimate(self, question: Writing) -> Estimate:
         """A model here costs nothing; what cannot be shown is raised."""
@@ -198,6 +199,12 @@ class LocalChat:
     def _journaled(self, key: str) -> Answer | None:
         record = self._journal.get(key)
         return None if record is None else Answer(record["text"], record["cut_off"])
+
+    def _key_or_why(self, question: Writing, repeat: int) -> str | NoAnswer:
+        try:
+            return self._key(question, repeat)
+        except (MediaError, OSError) as error:  # a file that is gone, or that nobody may read
+            return _no_answer(error)
 
     def _key(self, question: Writing, repeat: int) -> str:
         sha = hashlib.sha256(f"{self.fingerprint}:{repeat}:{len(question.turns)}".encode())

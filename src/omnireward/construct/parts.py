@@ -16,6 +16,7 @@ import json
 import math
 import multiprocessing
 import os
+import pickle
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from typing import Any, Literal, Self
 
 from omnireward import atomic
 from omnireward.construct.sorting import sort_lines
-from omnireward.errors import JournalError, MissingExtraError, RecipeError
+from omnireward.errors import JournalError, MissingExtraError, OmniRewardError, RecipeError
 
 Engine = Literal["local", "ray"]
 DONE = "done.json"
@@ -128,13 +129,18 @@ def _on_ray(step: Step, parts: Sequence[Part]) -> None:
         raise MissingExtraError("the engine ray", "ray") from error
 
     def one(row: dict[str, Any]) -> dict[str, Any]:
-        step(Part(int(row["index"]), int(row["of"])))
-        return row
+        try:
+            step(Part(int(row["index"]), int(row["of"])))
+        except OmniRewardError as error:  # Ray would wrap it in two of its own
+            return {"error": pickle.dumps(error)}
+        return {"error": b""}
 
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     rows = [{"index": part.index, "of": part.of} for part in parts]
-    ray.data.from_items(rows, override_num_blocks=len(rows)).map(one).materialize()
+    for row in ray.data.from_items(rows, override_num_blocks=len(rows)).map(one).take_all():
+        if row["error"]:
+            raise pickle.loads(row["error"])  # our own, from our own tasks
 
 
 def finish(part: Part, out: Path, said: dict[str, Any]) -> None:

@@ -28,7 +28,6 @@ from omnireward.construct.parts import Part
 from omnireward.construct.running import Outcome, end, is_done, nothing, run_step, size, watched
 from omnireward.construct.verdicts import Say, Vote, say, verdict
 from omnireward.construct.verify_config import VerifyConfig, calls_file, judgements_file
-from omnireward.construct.verify_report import write_report
 from omnireward.errors import MediaError, PromptError
 from omnireward.journal import Journal
 from omnireward.judges import Estimate, PatientJudge, judge_kind, open_judge
@@ -213,6 +212,8 @@ def _record(sample: Sample, source: str, says: Sequence[Say], why: str) -> dict[
 
 
 def _merge(config: VerifyConfig) -> None:
+    from omnireward.construct.verify_report import write_report  # it loads what plots; no worker needs that
+
     all_parts.merge(config.out, (FILE, REJECTED, SAYS))
     bad_rows = max(one["bad_rows"] for one in all_parts.said(config.out))
     write_report(config.out, config.out / SAYS, _run(config), bad_rows)

@@ -45,7 +45,7 @@ def inspect_source(config: InspectConfig) -> Inspection:
     """Look into a source; with `out`, write inspection.json and inspection.html.
 
     What cannot be used is counted and passed over. Memory does not grow with the source; a file in the system's folder
-    for temporary files (TMPDIR) does, by about a kilobyte for each sample.
+    for temporary files (TMPDIR) does, by some kilobytes for each sample.
 
     Raises:
         UnknownNameError, SourceError: the source or a benchmark cannot be opened or read on.
