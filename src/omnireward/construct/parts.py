@@ -16,7 +16,6 @@ import json
 import math
 import multiprocessing
 import os
-import pickle
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from omnireward import atomic
+from omnireward import atomic, errors
 from omnireward.construct.sorting import sort_lines
 from omnireward.errors import JournalError, MissingExtraError, OmniRewardError, RecipeError
 
@@ -132,15 +131,19 @@ def _on_ray(step: Step, parts: Sequence[Part]) -> None:
         try:
             step(Part(int(row["index"]), int(row["of"])))
         except OmniRewardError as error:  # Ray would wrap it in two of its own
-            return {"error": pickle.dumps(error)}
-        return {"error": b""}
+            return {"error": json.dumps([type(error).__name__, error.args, vars(error)], default=str)}
+        return {"error": ""}
 
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
     rows = [{"index": part.index, "of": part.of} for part in parts]
     for row in ray.data.from_items(rows, override_num_blocks=len(rows)).map(one).take_all():
         if row["error"]:
-            raise pickle.loads(row["error"])  # our own, from our own tasks
+            name, args, state = json.loads(row["error"])
+            kind = getattr(errors, name)
+            again = kind.__new__(kind, *args)
+            vars(again).update(state)
+            raise again
 
 
 def finish(part: Part, out: Path, said: dict[str, Any]) -> None:
