@@ -143,7 +143,7 @@ class Presenter:
             return coming.result()
         try:
             shown = self._decoded(media, frames)
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, others wait for it
             coming.set_exception(error)
             raise
         else:

@@ -15,8 +15,9 @@ import httpx
 from omnireward.annotate.app import create_app
 from omnireward.annotate.config import AnnotateConfig, Stage
 from omnireward.annotate.playable import Playable
-from omnireward.annotate.run import Server, bound
+from omnireward.annotate.run import Server
 from omnireward.annotate.store import Store, begin, rules_of
+from omnireward.listening import bound
 from omnireward.types import Sample
 
 
@@ -65,7 +66,7 @@ def serving(
         port=0,
     )
     up = threading.Event()
-    with bound(config) as taken, Store(out, rules_of(config)) as store:
+    with bound(config.host, config.port) as taken, Store(out, rules_of(config)) as store:
         begin(store, config, lambda _place: samples)
         tokens = store.admit(config)
         with Playable(store) as playable:

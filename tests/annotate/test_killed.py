@@ -6,9 +6,9 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -60,22 +60,18 @@ class _Server:
         return code
 
 
-def _work(server: _Server, name: str, meant: dict[str, str], problems: list[BaseException]) -> None:
+def _work(server: _Server, name: str, meant: dict[str, str]) -> None:
     """Votes as the page does: the same answer with the same key until it is told that it is saved."""
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers={"X-Omnireward": "1"}) as client:
-            client.post("/api/login", json={"token": server.tokens[name]}).raise_for_status()
-            while (item := _asked(client, "GET", "/api/next", None)["item"]) is not None:
-                text = item["prompt"][0]["content"][0]["text"]
-                number = int(text.rpartition("s")[2].rstrip("."))
-                side = ("left", "right", "tie")[number % 3]
-                shown = item["left"][0]["text"][0].lower()
-                meant[f"s{number}"] = "tie" if side == "tie" else shown if side == "left" else "ab"[shown == "a"]
-                given = {"item": item["id"], "key": str(uuid.uuid4()), "seconds": 0.1, "answer": {"side": side}}
-                _asked(client, "POST", "/api/answer", given)
-    except BaseException as error:
-        problems.append(error)
-        raise
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers={"X-Omnireward": "1"}) as client:
+        client.post("/api/login", json={"token": server.tokens[name]}).raise_for_status()
+        while (item := _asked(client, "GET", "/api/next", None)["item"]) is not None:
+            text = item["prompt"][0]["content"][0]["text"]
+            number = int(text.rpartition("s")[2].rstrip("."))
+            side = ("left", "right", "tie")[number % 3]
+            shown = item["left"][0]["text"][0].lower()
+            meant[f"s{number}"] = "tie" if side == "tie" else shown if side == "left" else "ab"[shown == "a"]
+            given = {"item": item["id"], "key": str(uuid.uuid4()), "seconds": 0.1, "answer": {"side": side}}
+            _asked(client, "POST", "/api/answer", given)
 
 
 def _asked(client: httpx.Client, method: str, path: str, body: object) -> dict[str, Any]:
@@ -96,19 +92,17 @@ def test_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     write_samples((text_sample(f"s{i}", SENTENCE) for i in range(_SAMPLES)), tmp_path / "samples")
     server = _Server(tmp_path / "samples", tmp_path / "out")
     meant: dict[str, dict[str, str]] = {"ann": {}, "ben": {}}
-    problems: list[BaseException] = []
-    threads = [threading.Thread(target=_work, args=(server, name, meant[name], problems)) for name in meant]
-    for thread in threads:
-        thread.start()
-    for kill in range(_KILLS):
-        # In the midst of it, with both at work.
-        while sum(map(len, meant.values())) < (kill + 1) * 2 * _SAMPLES // (_KILLS + 1) and not problems:
-            time.sleep(0.002)
-        server.end(signal.SIGKILL)
-        server.start()
-    for thread in threads:
-        thread.join(90)
-    assert problems == []
+    with ThreadPoolExecutor(len(meant)) as pool:
+        people = [pool.submit(_work, server, name, meant[name]) for name in meant]
+        for kill in range(_KILLS):
+            # In the midst of it, with both at work.
+            while sum(map(len, meant.values())) < (kill + 1) * 2 * _SAMPLES // (_KILLS + 1):
+                assert not any(person.done() for person in people)
+                time.sleep(0.002)
+            server.end(signal.SIGKILL)
+            server.start()
+        for person in people:
+            person.result(90)
     assert server.end(signal.SIGTERM) == 0
     db = tables.opened(tmp_path / "out", fresh=False)
     rows = db.execute(

@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from omnireward.annotate import answers, people, showing
-from omnireward.annotate.config import is_loopback
 from omnireward.annotate.live import Live
 from omnireward.annotate.people import Person
 from omnireward.annotate.playable import Playable, made, served
@@ -25,6 +24,7 @@ from omnireward.annotate.queue import Handed, hand_out, progress
 from omnireward.annotate.requests import RequestError, read_json
 from omnireward.annotate.store import Store
 from omnireward.errors import MediaError, MissingExtraError
+from omnireward.listening import is_loopback
 from omnireward.web import annotation
 
 COOKIE, HEADER = "annotator", "x-omnireward"

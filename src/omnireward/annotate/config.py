@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 import tyro
 
 from omnireward.errors import RecipeError
+from omnireward.listening import is_loopback
 
 Stage = Literal["both", "write", "vote"]
 LONGEST_NAME = 64  # characters
@@ -94,17 +94,3 @@ class AnnotateConfig:
     def writer_votes(self) -> bool:
         """Whether who wrote a criterion also votes under it: only where the others are too few (as in the paper)."""
         return len(self.annotators) - 1 < self.overlap
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host. A name other than localhost may lead anywhere.
-
-    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "example.org")]
-    [True, True, True, False, False]
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -14,10 +14,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from omnireward.annotate import showing
-from omnireward.annotate.config import AnnotateConfig
 from omnireward.annotate.playable import Playable
 from omnireward.annotate.store import Store
-from omnireward.errors import MediaError, MissingExtraError, RecipeError
+from omnireward.errors import MediaError, MissingExtraError
 
 _MOST_AT_ONCE = 200  # requests and idle connections; a browser keeps six
 logger = logging.getLogger("omnireward.annotate")
@@ -84,24 +83,6 @@ class Ahead:
                 if not self._ended.is_set():
                     self._store.do(showing.set_aside, self._store.folder, number, str(error))
                     logger.warning("sample %d is set aside: %s", number, error)
-
-
-def bound(config: AnnotateConfig) -> socket.socket:
-    """The port, taken. Raises RecipeError: it cannot be had."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((config.host, config.port))
-    except OSError as error:
-        taken.close()
-        raise RecipeError(f"cannot listen on {config.host}, port {config.port}: {error.strerror}.") from error
-    return taken
-
-
-def address(config: AnnotateConfig, port: int) -> str:
-    """Of a server that listens there."""
-    return f"http://[{config.host}]:{port}" if ":" in config.host else f"http://{config.host}:{port}"
 
 
 def _after(db: sqlite3.Connection, number: int) -> int | None:

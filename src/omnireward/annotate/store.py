@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
@@ -49,15 +50,14 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.rules, self.clock = folder, rules, clock
         self._lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with ExitStack() as undo:
+            undo.callback(os.close, self._lock)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RecipeError(f"another server has {folder} open; end it first, or give another --out.") from error
             self._db = tables.opened(folder, fresh=True)
-        except OSError as error:
-            os.close(self._lock)
-            raise RecipeError(f"another server has {folder} open; end it first, or give another --out.") from error
-        except BaseException:
-            os.close(self._lock)
-            raise
+            undo.pop_all()
         self._thread = ThreadPoolExecutor(1, "annotations")
 
     def submit(

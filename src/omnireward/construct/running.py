@@ -167,14 +167,15 @@ def _claimed(out: Path, shard: Part, said: dict[str, Any]) -> Iterator[None]:
     path = out / RUN
     others = path.is_file() or shard.of > 1  # other shards may be at work under the same name
     claim(path, said)
+    ended = False
     try:
         yield
-    except BaseException:
+        ended = True
+    finally:
         asked = (file for part in folders(out) for file in part.folder(out).iterdir() if file.is_file())
-        if not others and not any(file.stat().st_size for file in asked):
+        if not ended and not others and not any(file.stat().st_size for file in asked):
             path.unlink(missing_ok=True)
             (out / provenance.CONFIG).unlink(missing_ok=True)
-        raise
 
 
 def _check_empty(out: Path) -> None:

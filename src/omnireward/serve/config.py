@@ -5,7 +5,6 @@ API keys are not here: a command line can be read by everybody on the machine. T
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from omnireward.errors import RecipeError
+from omnireward.listening import is_loopback
 
 KEYS = "OMNIREWARD_API_KEYS"
 SHORTEST_KEY = 16  # characters
@@ -140,17 +140,3 @@ def read_keys(config: ServeConfig, environ: Mapping[str, str] = os.environ) -> t
             "--host out."
         )
     return tuple(words)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a host. A name other than localhost may lead anywhere.
-
-    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "example.org", "")]
-    [True, True, True, False, False, False, False]
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from omnireward.listening import is_loopback
 from omnireward.serve.asking import OWN_ID, OverloadedError, RequestError
 from omnireward.serve.bodies import Share
-from omnireward.serve.config import is_loopback
 from omnireward.serve.service import Service
 
 logger = logging.getLogger("omnireward.serve")

@@ -27,10 +27,11 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 from omnireward.errors import RecipeError
+from omnireward.listening import address
 from omnireward.media.children import processors
 from omnireward.serve.config import ServeConfig
 from omnireward.serve.replica import GRACE, Orders, Up
-from omnireward.serve.run import address, bound
+from omnireward.serve.run import bound
 
 logger = logging.getLogger("omnireward.serve")
 
@@ -201,8 +202,8 @@ class Replicas:
                 return
             self._up.add(number)
             if len(self._up) == self._config.replicas:
-                where = address(self._config, self._shared.getsockname()[1])
-                own = ",".join(address(self._config, port) for port in self._ports)
+                where = address(self._config.host, self._shared.getsockname()[1])
+                own = ",".join(address(self._config.host, port) for port in self._ports)
                 self._tell(f"{self._config.model_name} is served at {where} by {len(self._up)} replicas: {own}")
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from omnireward.errors import RecipeError
+from omnireward import listening
 from omnireward.serve.config import ServeConfig
 from omnireward.serve.connections import BACKLOG, Bounds, bounded, make_room
 from omnireward.serve.service import Service
@@ -91,15 +91,6 @@ def server(app: FastAPI, up: Callable[[], None] = lambda: None) -> Server:
     )
 
 
-def address(config: ServeConfig, port: int) -> str:
-    """Of a server that listens there.
-
-    >>> address(ServeConfig(judge="longer", host="::1"), 8000)
-    'http://[::1]:8000'
-    """
-    return f"http://[{config.host}]:{port}" if ":" in config.host else f"http://{config.host}:{port}"
-
-
 def bound(config: ServeConfig) -> socket.socket:
     """The port, taken before a model is loaded, so that one that is in use says so at once.
 
@@ -107,13 +98,4 @@ def bound(config: ServeConfig) -> socket.socket:
         RecipeError: it cannot be had, or this process may not open as many files as there may be connections.
     """
     make_room(config.max_connections, config.max_queue)
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    # Only where the protocol is named does asyncio send what is small at once; else a reply waits some 40 ms.
-    taken = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        taken.bind((config.host, config.port))
-    except OSError as error:
-        taken.close()
-        raise RecipeError(f"cannot listen on {config.host}, port {config.port}: {error.strerror}.") from error
-    return taken
+    return listening.bound(config.host, config.port)

@@ -7,8 +7,9 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from omnireward.annotate.config import AnnotateConfig, is_loopback
+from omnireward.annotate.config import AnnotateConfig
 from omnireward.errors import MissingExtraError
+from omnireward.listening import address, bound, is_loopback
 from omnireward.sample_text import printable
 from omnireward.sources import BadRows, read_place
 from omnireward.verbs import parse
@@ -41,15 +42,15 @@ def run(words: list[str]) -> None:
 def _serve(config: AnnotateConfig) -> None:
     from omnireward.annotate.app import create_app
     from omnireward.annotate.playable import Playable
-    from omnireward.annotate.run import Ahead, Server, address, bound
+    from omnireward.annotate.run import Ahead, Server
     from omnireward.annotate.store import Store, begin, rules_of
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     local = is_loopback(config.host)
-    with bound(config) as taken, Store(config.out, rules_of(config)) as store:
+    with bound(config.host, config.port) as taken, Store(config.out, rules_of(config)) as store:
         samples, gold = begin(store, config, lambda place: read_place("datasets", place, BadRows()))
         made = store.admit(config)
-        where = address(config, taken.getsockname()[1])
+        where = address(config.host, taken.getsockname()[1])
         print(f"{samples:,} samples{f' and {gold:,} gold samples' if gold else ''} are in {config.out}.")
         for name, token in made.items():
             print(f"  {name}: {where}/#token={token}")

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 from omnireward.errors import MissingExtraError
 from omnireward.judges import open_judge
+from omnireward.listening import address
 from omnireward.serve.config import ServeConfig, read_keys
 from omnireward.verbs import parse
 
@@ -31,7 +32,7 @@ def run(words: list[str]) -> None:
             raise MissingExtraError("a server", "serve")
     from omnireward.serve import replicas
     from omnireward.serve.app import create_app
-    from omnireward.serve.run import address, bound, server
+    from omnireward.serve.run import bound, server
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
@@ -40,6 +41,6 @@ def run(words: list[str]) -> None:
     else:
         with bound(config) as taken:
             app = create_app(config, open_judge(config.judge), keys)
-            said = f"{config.model_name} is served at {address(config, taken.getsockname()[1])}"
+            said = f"{config.model_name} is served at {address(config.host, taken.getsockname()[1])}"
             server(app, partial(print, said, flush=True)).run([taken])
     print("ended.", flush=True)
