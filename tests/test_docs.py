@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from omnireward import mesh_files, recipes, reward_model, rows
+from omnireward import conversation_model, mesh_files, recipes, rows
 from omnireward.archives import UnpackLimits
 from omnireward.cli import VERBS, main
 from omnireward.media import Limits
@@ -40,7 +40,8 @@ HELPED = (
     "data show",
     "data inspect",
     "data export",
-    *(f"construct {step}" for step in ("criteria", "verify", "mix")),
+    "data questions",
+    *(f"construct {step}" for step in ("criteria", "verify", "mix", "critiques")),
 )
 
 _BLOCK = re.compile(r"(?:^<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.M | re.S)
@@ -186,7 +187,7 @@ def test_the_limits_in_the_security_document_are_the_defaults() -> None:
     assert stated == {
         **{f"Limits.{field.name}": float(getattr(Limits(), field.name)) for field in fields(Limits)},
         **{f"UnpackLimits.{field.name}": float(getattr(UnpackLimits(), field.name)) for field in fields(UnpackLimits)},
-        "reward_model.MOST_TOKENS": float(reward_model.MOST_TOKENS),
+        "conversation_model.MOST_TOKENS": float(conversation_model.MOST_TOKENS),
         "rows.MAX_ROW_CHARACTERS": float(rows.MAX_ROW_CHARACTERS),
         "mesh_files.MOST_NAMES": float(mesh_files.MOST_NAMES),
         "mesh_files.MOST_BYTES": float(mesh_files.MOST_BYTES),

@@ -7,10 +7,13 @@ media is encoded when it is asked for: handing it over would take longer than it
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 
@@ -22,6 +25,7 @@ from omnireward.types import Comparison, Media, Side
 
 _CLOSE_AGAIN = 0.05  # seconds
 
+Made = TypeVar("Made")
 Response = tuple[object, ...]  # what decides a row: criterion, prompt, response
 
 
@@ -42,6 +46,43 @@ class Coming:
         return self._model.encode(comparison, side) if future is None else future.result()
 
 
+class Threads:
+    """Threads that encode. They start with the first work, and end with `close`.
+
+    Args:
+        backbone: whose media they decode, without gradients.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self._backbone = backbone
+        self._pool: ThreadPoolExecutor | None = None
+        self._begun: weakref.WeakSet[Future[Any]] = weakref.WeakSet()
+        self._lock = threading.Lock()  # a server closes what another thread still asks
+
+    def begin(self, encode: Callable[[], Made]) -> Future[Made]:
+        """Begin something, after all that was begun before. Its errors wait with it."""
+        with self._lock:
+            if self._pool is None:
+                # Whether there are gradients is each thread's own affair, and for a new thread there are.
+                self._pool = ThreadPoolExecutor(processors(), "encode", torch.set_grad_enabled, (False,))
+            future = self._pool.submit(encode)
+            self._begun.add(future)
+            return future
+
+    def close(self) -> None:
+        """Stop at once, half-way through a medium too, and end the threads. Can be used again; twice is harmless."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+            begun = list(self._begun)
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._backbone.close()  # or a medium that takes its two minutes would hold up the end
+            while not all(future.done() for future in begun):  # so would one that is begun just now
+                time.sleep(_CLOSE_AGAIN)
+                self._backbone.close()
+            pool.shutdown()
+
+
 class Ahead:
     """Encodes what a model will be asked next. Threads start when there are media, and end with `close`.
 
@@ -51,8 +92,7 @@ class Ahead:
 
     def __init__(self, model: RewardModel) -> None:
         self._model = model
-        self._pool: ThreadPoolExecutor | None = None
-        self._begun: weakref.WeakSet[Future[Encoded]] = weakref.WeakSet()
+        self._threads = Threads(model.backbone)
 
     def begin(self, sides: Iterable[tuple[Comparison, Side]]) -> Coming:
         """Begin to encode responses, in this order, after all that was begun before. Equal ones are encoded once."""
@@ -62,26 +102,12 @@ class Ahead:
                 continue
             response = response_of(comparison, side)
             if response not in under_way:
-                under_way[response] = self._threads().submit(self._model.encode, comparison, side)
-                self._begun.add(under_way[response])
+                under_way[response] = self._threads.begin(partial(self._model.encode, comparison, side))
         return Coming(self._model, under_way)
 
     def close(self) -> None:
         """Stop at once, half-way through a medium too, and end the threads. Can be used again; twice is harmless."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-            self._model.backbone.close()  # or a medium that takes its two minutes would hold up the end
-            while not all(future.done() for future in self._begun):  # so would one that is begun just now
-                time.sleep(_CLOSE_AGAIN)
-                self._model.backbone.close()
-            pool.shutdown()
-
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            # Whether there are gradients is each thread's own affair, and for a new thread there are.
-            self._pool = ThreadPoolExecutor(processors(), "encode", torch.set_grad_enabled, (False,))
-        return self._pool
+        self._threads.close()
 
 
 def prepared(backbone: Backbone, media: Iterable[Media]) -> Generator[Prepared, None, None]:

@@ -2,8 +2,8 @@
 
 transformers' own attention has no word for a shared prefix: with positions that restart and no mask it takes the rows
 of a packed batch for one row, without a warning. So the layers' own modules are called here in their own order, and
-attention is computed over the plan's tiles. Only the rows' last tokens are read, so in the last layer only they are
-queries, and only they go through its MLP.
+attention is computed over the plan's tiles. Where only the rows' last tokens are read, only they are queries in the
+last layer, and only they go through its MLP.
 
 Known are pre-norm layers with projections `q_proj`, `k_proj`, `v_proj`, `o_proj`, with or without norms of queries and
 keys, and with an MLP or a mixture of experts. While the decoder's `gradient_checkpointing` is on and it is training,
@@ -43,20 +43,49 @@ def last_states(
         plan: on any device.
         deep: for each of the first layers, what is added to the states behind it: places, (n,) int64, and (n, hidden).
     """
-    plan = plan.to(embeds.device)
-    stack = cast(Any, decoder)
-    cos, sin = (each.to(embeds.device).unsqueeze(1) for each in rotary)
-    states = embeds
-    again = bool(getattr(decoder, "gradient_checkpointing", False)) and decoder.training and torch.is_grad_enabled()
-    for number, layer in enumerate(stack.layers[:-1]):
-        given = (layer, states, None, (cos, sin), (cos, sin), (plan.tiles, plan.order))
-        states = cast(Tensor, checkpoint(_called, *given, use_reentrant=False)) if again else _called(*given)
-        if number < len(deep):
-            places, added = deep[number]
-            states = states.index_add(0, places.to(states.device), added.to(states))
+    stack, plan = cast(Any, decoder), plan.to(embeds.device)
+    states, (cos, sin) = _before_last(stack, embeds, rotary, plan, deep)
     turned = cos[plan.last], sin[plan.last]
     ends = _called(stack.layers[-1], states, states[plan.last], (cos, sin), turned, (plan.last_tiles, plan.last_order))
     return cast(Tensor, stack.norm(ends))
+
+
+def all_states(
+    decoder: nn.Module,
+    embeds: Tensor,
+    rotary: tuple[Tensor, Tensor],
+    plan: Plan,
+    deep: Sequence[tuple[Tensor, Tensor]] = (),
+) -> Tensor:
+    """States of all tokens after the final norm: (T, hidden). Arguments as for `last_states`."""
+    stack, plan = cast(Any, decoder), plan.to(embeds.device)
+    states, turned = _before_last(stack, embeds, rotary, plan, deep)
+    return cast(Tensor, stack.norm(_layer(stack, -1, states, turned, plan)))
+
+
+def _before_last(
+    stack: Any,
+    embeds: Tensor,
+    rotary: tuple[Tensor, Tensor],
+    plan: Plan,
+    deep: Sequence[tuple[Tensor, Tensor]],
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """What goes into the last layer, (T, hidden), and the cosines and sines as layers take them."""
+    cos, sin = (each.to(embeds.device).unsqueeze(1) for each in rotary)
+    states = embeds
+    for number in range(len(stack.layers) - 1):
+        states = _layer(stack, number, states, (cos, sin), plan)
+        if number < len(deep):
+            places, added = deep[number]
+            states = states.index_add(0, places.to(states.device), added.to(states))
+    return states, (cos, sin)
+
+
+def _layer(stack: Any, number: int, states: Tensor, turned: tuple[Tensor, Tensor], plan: Plan) -> Tensor:
+    """One layer for all tokens, computed again in the backward pass where that is on."""
+    again = bool(getattr(stack, "gradient_checkpointing", False)) and stack.training and torch.is_grad_enabled()
+    given = (stack.layers[number], states, None, turned, turned, (plan.tiles, plan.order))
+    return cast(Tensor, checkpoint(_called, *given, use_reentrant=False)) if again else _called(*given)
 
 
 def _called(layer: Any, *given: Any) -> Tensor:

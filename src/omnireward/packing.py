@@ -48,6 +48,7 @@ class Plan:
         order: (T,) int64, where in the tiles' outputs, one behind the other and with their padding, each token's is.
         last_tiles: attention of the rows' last tokens alone: one query for each row, numbered by rows.
         last_order: (R,) int64, likewise.
+        paths: for each row (length,) int64, where in the sequence each of its tokens is.
     """
 
     starts: Tensor
@@ -58,6 +59,7 @@ class Plan:
     order: Tensor
     last_tiles: tuple[Tile, ...]
     last_order: Tensor
+    paths: tuple[Tensor, ...]
 
     def taken(self, tokens: Tensor) -> Tensor:
         """The sequence's share of all rows' tokens, which stand one row behind the other: (T, ...)."""
@@ -90,6 +92,7 @@ class Plan:
             self.order.to(device),
             tuple(tile.to(device) for tile in self.last_tiles),
             self.last_order.to(device),
+            self.paths,  # whoever reads them takes a part of each
         )
 
 
@@ -193,6 +196,7 @@ def plan(keys: Sequence[Ints], shortest: int = SHORTEST_SHARED, waste: float = W
         order=order,
         last_tiles=last_tiles,
         last_order=last_order,
+        paths=tuple(torch.from_numpy(seen[end]) for end in ends),
     )
 
 

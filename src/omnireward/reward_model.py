@@ -10,7 +10,7 @@ A checkpoint records the layout it was trained with (see `prompts`) and refuses 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from omnireward import __version__, plugins
 from omnireward.atomic import published
-from omnireward.backbones import Backbone, BackboneFamily, Prepared, freeze
+from omnireward.backbones import Backbone, BackboneFamily
 from omnireward.checkpoint import (
     READING,
+    check_no_judge,
     check_tokenizer,
     check_weights,
     load_backbone,
@@ -30,10 +31,10 @@ from omnireward.checkpoint import (
     tokenizer_digest,
     weight_digests,
 )
+from omnireward.conversation_model import ConversationModel
 from omnireward.encoded import Encoded, keys_of
-from omnireward.errors import CheckpointError, PromptError, UnknownNameError, UnreadableMediaError
+from omnireward.errors import CheckpointError
 from omnireward.feature_store import default_store
-from omnireward.features import Features
 from omnireward.hub import find
 from omnireward.lora import CONFIG as ADAPTERS
 from omnireward.lora import merge
@@ -41,15 +42,12 @@ from omnireward.model_card import model_card
 from omnireward.on_base import OnBase, is_on_base, load_on_base
 from omnireward.packing import cut, plan
 from omnireward.prompts import conversation
-from omnireward.types import Comparison, Layout, Media, Part, Side, Turn
+from omnireward.types import Comparison, Layout, Part, Side, Turn
 from omnireward.value_head import HEAD, OLD_HEAD, expects_head, read_head, write_head
 
 RECORD = "omnireward.json"
 # Of the checkpoint that a folder held before: another head, another tokenizer, another base.
 STALE = ("*.safetensors*", OLD_HEAD, ADAPTERS, "config.json", *READING)
-# Positions that the published backbone was made for. Attention takes time that grows with the square: a text of a few
-# megabytes would hold up all others for hours.
-MOST_TOKENS = 32_768
 TOKENS_PER_PASS = 16_384  # of a pass without gradients, what rows share counted once
 SIDES: tuple[Side, ...] = ("a", "b")
 
@@ -59,86 +57,26 @@ def holds_model(folder: Path) -> bool:
     return (folder / RECORD).is_file() and (folder / HEAD).is_file()
 
 
-class RewardModel(nn.Module):
+class RewardModel(ConversationModel):
     """A backbone, a head, and the layout that conversations are laid out in.
 
     Attributes:
-        family: the plug-in name of the backbone's family.
         layout: where a media response is put.
-        max_tokens: of a response with its prompt; longer ones are refused, not cut.
-        packing: compute what rows share once; switch it off to look for a fault in it.
-        features: what is kept of media already seen, on disk too, and what decides it.
-        base: OWNER/REPO@COMMIT of the weights on the Hub that it came from; empty: from a folder.
-        on_base: how it differs from its base, where that alone is saved: adapters, and what else was trained.
     """
 
+    HEAD_IS_NEW = True
+
     def __init__(self, backbone: Backbone, family: str, layout: Layout, head_dropout: float = 0.0) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.family = family
+        super().__init__(backbone, family)
         self.layout: Layout = layout
-        self.base = ""
-        self.on_base: OnBase | None = None
         self.dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(backbone.hidden_size, 1, dtype=torch.float32)
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
-        self.max_tokens = MOST_TOKENS
-        self.packing = True
-        self.features = Features(backbone, tuple(prefix for tower in self._family.towers.values() for prefix in tower))
-
-    @property
-    def _family(self) -> BackboneFamily:
-        return cast(BackboneFamily, plugins.load("backbones", self.family))
-
-    @property
-    def towers(self) -> tuple[str, ...]:
-        """The names of the towers that can be frozen."""
-        return tuple(self._family.towers)
-
-    def freeze(self, towers: Iterable[str]) -> int:
-        """Freeze towers by name; returns how many numbers were frozen.
-
-        Raises:
-            UnknownNameError: the backbone's family has no such tower.
-        """
-        known, towers = self._family.towers, tuple(towers)
-        for tower in towers:
-            if tower not in known:
-                raise UnknownNameError(f"unknown tower {tower!r}. {plugins.suggest(tower, sorted(known))}")
-        return freeze(self.backbone, (prefix for tower in towers for prefix in known[tower]))
 
     def encode(self, comparison: Comparison, side: Side) -> Encoded:
         """One response under its prompt and criterion. Decodes media. Raises MediaError, PromptError."""
         return self.encode_turns(conversation(comparison, side, self.layout))
-
-    def encode_turns(self, turns: Sequence[Turn]) -> Encoded:
-        """A conversation as it is. Raises MediaError, PromptError.
-
-        Decodes media that the cache does not hold, and has frozen towers encode them at once, so that whoever encodes
-        ahead fills the cache. Threads may call this at the same time.
-        """
-        media = [part for turn in turns for part in turn.content if isinstance(part, Media)]
-        found = self.features.of(media, self._prepared)
-        prepared = tuple(entry.prepared for _, entry in found)
-        row = self.backbone.tokenize(turns, prepared)
-        if len(row.ids) > self.max_tokens:
-            raise PromptError(
-                f"a response with its prompt is {len(row.ids):,} tokens long; at most {self.max_tokens:,} are read."
-            )
-        kept = {digest: entry.embeddings for digest, entry in found if entry.embeddings is not None}
-        return Encoded(row, prepared, tuple(digest for digest, _ in found), kept)
-
-    def _prepared(self, medium: Media) -> Prepared:
-        if medium.kind not in self._family.kinds:
-            known = ", ".join(("text", *self._family.kinds))
-            raise UnreadableMediaError(f"the backbone {self.family!r} reads no {medium.kind}; it reads {known}.")
-        with torch.autocast("cpu", enabled=False):  # spectra of sounds are taken in fp32 wherever they are asked for
-            prepared = self.backbone.prepare(medium)
-        tokens = sum(prepared.tokens)
-        if tokens > self.max_tokens:  # before the towers spend their time on it
-            raise PromptError(f"a medium alone is {tokens:,} tokens long; at most {self.max_tokens:,} are read.")
-        return prepared
 
     def hidden(self, encoded: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
         """Hidden state at the last real token: (rows, hidden).
@@ -146,9 +84,7 @@ class RewardModel(nn.Module):
         Packed, so that what rows share is computed once. In one padded pass where a padding side is given, or
         `packing` is off.
         """
-        embeddings = self._embeddings(encoded)
-        rows = [one.row for one in encoded]
-        media = [[embeddings[digest] for digest in one.digests] for one in encoded]
+        rows, media = [one.row for one in encoded], self.media_of(encoded)
         if padding_side or not self.packing:
             return cast(Tensor, self.backbone(rows, media, padding_side=padding_side or "right"))
         return self.backbone.packed(rows, media, plan(keys_of(encoded)))
@@ -158,28 +94,7 @@ class RewardModel(nn.Module):
         hidden = self.hidden(encoded, padding_side).to(torch.float32)
         with torch.autocast(hidden.device.type, enabled=False):
             rewards = cast(Tensor, self.head(self.dropout(hidden))).squeeze(-1)
-        return rewards + self._unused() if self.training else rewards
-
-    def _unused(self) -> float | Tensor:
-        """0, by way of the towers that learn: one that a batch does not call has gradients of 0, not none.
-
-        Processes that add up their gradients would else wait for ever for those that another does not have. It is so
-        with one process too, or an optimizer would treat such a step otherwise there.
-        """
-        learning = [weight for weight in self.tower_parameters() if weight.requires_grad]
-        return sum((weight.flatten()[:1].sum() * 0.0 for weight in learning), 0.0)
-
-    def tower_parameters(self) -> list[nn.Parameter]:
-        """Parameters of all towers."""
-        prefixes = tuple(prefix for tower in self._family.towers.values() for prefix in tower)
-        return [weight for name, weight in self.backbone.named_parameters() if name.startswith(prefixes)]
-
-    def _embeddings(self, encoded: Sequence[Encoded]) -> dict[str, Tensor]:
-        """Each distinct medium of the batch, encoded once."""
-        wanted = {d: p for one in encoded for d, p in zip(one.digests, one.media, strict=True)}
-        known = {digest: embeddings for one in encoded for digest, embeddings in one.kept.items()}
-        found = self.features.embeddings_of(wanted, known)
-        return {digest: embeddings.to(self.head.weight.device) for digest, embeddings in found.items()}
+        return rewards + self.unused() if self.training else rewards
 
     @torch.no_grad()
     def score(self, encoded: Sequence[Encoded]) -> Tensor:
@@ -261,10 +176,12 @@ class RewardModel(nn.Module):
             head_dropout: for training on.
 
         Raises:
-            CheckpointError: files, keys or the head are missing or left over, or another layout is recorded.
+            CheckpointError: files, keys or the head are missing or left over, another layout is recorded, or a judge
+                that writes is there.
         """
         place = find(folder)
         folder = place.folder
+        check_no_judge(folder, folder / RECORD)
         check_tokenizer(folder, folder / RECORD)
         on_base: OnBase | None = None
         if is_on_base(folder, folder / RECORD):

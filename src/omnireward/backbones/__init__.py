@@ -98,8 +98,14 @@ class Backbone(nn.Module, ABC):
         return None
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write config, weights and tokenizer in the family's published layout."""
+    def save(self, folder: Path, more: Mapping[str, Tensor] | None = None) -> None:
+        """Write config, weights and tokenizer in the family's published layout.
+
+        Args:
+            folder: to write.
+            more: weights that are written among them, by their names in a file: a vocabulary head, or none where it
+                is the embeddings. None: what is written has no head.
+        """
 
 
 @dataclass(frozen=True, slots=True)

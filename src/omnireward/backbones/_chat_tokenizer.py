@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from reprlib import repr as short
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 
 from omnireward.checkpoint_json import parse_json
 from omnireward.errors import CheckpointError
@@ -29,6 +29,7 @@ class ChatTokenizer:
 
     Attributes:
         json: the content of tokenizer.json.
+        control: all added tokens and their ids.
         vocab_size: ids run from 0 to below this.
     """
 
@@ -41,6 +42,11 @@ class ChatTokenizer:
         if missing:
             raise CheckpointError(f"tokenizer.json lacks the tokens {missing}; is it this model's tokenizer?")
         self.json = content
+        added = {str(token["content"]): int(token["id"]) for token in given.get("added_tokens") or []}
+        self.control: Mapping[str, int] = added | ids
+        self._silent = set(self.control.values())
+        self._whole = whole
+        whole.decoder = decoders.ByteLevel()
         self.vocab_size: int = max(whole.get_vocab(with_added_tokens=True).values()) + 1
         self._ids = ids
         reserved = set(ids.values())
@@ -53,6 +59,11 @@ class ChatTokenizer:
         sound = text.encode("utf-8", "replace").decode("utf-8")
         ids: list[int] = self._bare.encode(sound, add_special_tokens=False).ids
         return ids
+
+    def words(self, ids: Sequence[int]) -> str:
+        """The text that ids spell. Special tokens spell nothing; bytes that are no character read as U+FFFD."""
+        text: str = self._whole.decode([id for id in ids if id not in self._silent], skip_special_tokens=False)
+        return text
 
     def special(self, token: str) -> int:
         """The id of one of the special tokens."""

@@ -8,16 +8,34 @@ the states at media (DeepStack) is handed on.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from omnireward.backbones import Backbone, Row, pad
 from omnireward.errors import PromptError
-from omnireward.packed_stack import last_states
+from omnireward.packed_stack import all_states, last_states
 from omnireward.packing import Plan
+
+
+class SpeakingTokenizer(Protocol):
+    """What is needed of a tokenizer besides writing rows."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids run from 0 to below this; embeddings may be more."""
+        ...
+
+    @property
+    def control(self) -> Mapping[str, int]:
+        """Special tokens and their ids: what text never becomes, and what no answer may hold."""
+        ...
+
+    def words(self, ids: Sequence[int]) -> str:
+        """The text that ids spell. Special tokens spell nothing."""
+        ...
 
 
 class DecoderBackbone(Backbone):
@@ -27,6 +45,11 @@ class DecoderBackbone(Backbone):
     @abstractmethod
     def decoder(self) -> nn.Module:
         """The language model, without a head: `embed_tokens`, `layers`, `norm`, `rotary_emb`."""
+
+    @property
+    @abstractmethod
+    def tokenizer(self) -> SpeakingTokenizer:
+        """What knows special tokens, and turns ids into words again."""
 
     @property
     def device(self) -> torch.device:
@@ -50,9 +73,15 @@ class DecoderBackbone(Backbone):
         Raises:
             PromptError: a row's media have more or fewer embeddings than its placeholders.
         """
+        given = self.padded(rows, media, padding_side)
+        states: Tensor = self.decoder(use_cache=False, **given).last_hidden_state
+        return states
+
+    def padded(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], padding_side: str) -> dict[str, Any]:
+        """What the decoder is given for rows in one padded pass. Raises as `hidden_states`."""
         _check_counts(rows, media)
         ids, mask = pad(rows, padding_side)
-        embeds = self._embedded(ids)
+        embeds = self.embedded(ids)
         given: dict[str, Any] = {}
         where = _places(rows, mask)
         values = [each for embeddings in media for each in embeddings]
@@ -69,13 +98,24 @@ class DecoderBackbone(Backbone):
             mask = mask.to(self.device)
             given["attention_mask"] = mask
             given.setdefault("position_ids", (mask.cumsum(dim=1) - 1).clamp(min=0))
-        states: Tensor = self.decoder(inputs_embeds=embeds, use_cache=False, **given).last_hidden_state
-        return states
+        return given | {"inputs_embeds": embeds}
 
     def packed(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan) -> Tensor:
         """States at the last tokens, (rows, hidden), of rows that share what they have in common."""
+        embeds, rotary, deep = self._in_sequence(rows, media, plan)
+        return last_states(self.decoder, embeds, rotary, plan, deep)
+
+    def packed_states(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan) -> Tensor:
+        """States of all tokens of a packed batch, (T, hidden); `plan.paths` says where each row's are."""
+        embeds, rotary, deep = self._in_sequence(rows, media, plan)
+        return all_states(self.decoder, embeds, rotary, plan, deep)
+
+    def _in_sequence(
+        self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], list[tuple[Tensor, Tensor]]]:
+        """The tokens of a packed batch, the cosines and sines of their positions, and what deeper layers add."""
         _check_counts(rows, media)
-        embeds = self._embedded(plan.taken(torch.cat([row.ids for row in rows])))
+        embeds = self.embedded(plan.taken(torch.cat([row.ids for row in rows])))
         where, which = plan.filled([row.spans for row in rows])
         values = [each for embeddings in media for each in embeddings]
         deep: list[tuple[Tensor, Tensor]] = []
@@ -88,9 +128,10 @@ class DecoderBackbone(Backbone):
         if any(row.positions is not None for row in rows):
             positions = plan.taken(torch.cat([_axes(row) for row in rows], dim=1).T).T.unsqueeze(1)
         cos, sin = cast(Any, self.decoder).rotary_emb(embeds, positions.to(self.device))
-        return last_states(self.decoder, embeds, (cos.squeeze(0), sin.squeeze(0)), plan, deep)
+        return embeds, (cos.squeeze(0), sin.squeeze(0)), deep
 
-    def _embedded(self, ids: Tensor) -> Tensor:
+    def embedded(self, ids: Tensor) -> Tensor:
+        """Embeddings of tokens: (..., hidden)."""
         return cast(Tensor, cast(Any, self.decoder).embed_tokens(ids.to(self.device)))
 
     def _deeper(self, where: tuple[Tensor, Tensor], mask: Tensor, values: Sequence[Tensor]) -> dict[str, Any]:

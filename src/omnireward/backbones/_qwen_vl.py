@@ -153,6 +153,11 @@ class QwenVL(DecoderBackbone):
         return Pictures(preprocessing)
 
     @property
+    def tokenizer(self) -> ChatTokenizer:
+        """The checkpoint's."""
+        return self._tokenizer
+
+    @property
     def decoder(self) -> PreTrainedModel:
         """The language model, without a head."""
         return self.model
@@ -209,7 +214,7 @@ class QwenVL(DecoderBackbone):
         tower = sorted(self._config["vision_config"].items())
         return repr((self.MODEL_TYPE, self.preprocessing, self.decode.options, self.decode.limits, tower))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, more: Mapping[str, Tensor] | None = None) -> None:
         """Write config, weights and tokenizer in the published layout. Each file is replaced when it is complete."""
         image, video = self.preprocessing.to_json()
         texts = {
@@ -218,7 +223,7 @@ class QwenVL(DecoderBackbone):
             VIDEO_FILE: dumps(video),
             TOKENIZER_FILE: self._tokenizer.json,
         }
-        write_folder(folder, self.written(self.state_dict()), texts)
+        write_folder(folder, self.written(self.state_dict()) | dict(more or {}), texts)
 
     @classmethod
     def written(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

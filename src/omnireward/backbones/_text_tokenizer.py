@@ -9,9 +9,11 @@ are, since text is meant to use them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from reprlib import repr as short
 from typing import Any
+
+from tokenizers import decoders
 
 from omnireward.backbones._chat_tokenizer import built, types_in
 from omnireward.backbones._text_template import Piece
@@ -57,6 +59,8 @@ class InertTokenizer:
         self._names = names
         self._spelled = re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))) or r"(?!)")
         self._tokenizer = built(given, model | parts, renamed)
+        self._tokenizer.decoder = _decoder(given)
+        self._silent = set(special.values())
 
     def ids(self, pieces: Iterable[Piece]) -> list[int]:
         """Token ids of what was written. A lone surrogate reads as a question mark."""
@@ -64,11 +68,29 @@ class InertTokenizer:
         ids: list[int] = self._tokenizer.encode(written, add_special_tokens=False).ids
         return ids
 
+    @property
+    def control(self) -> Mapping[str, int]:
+        """The same as `special`."""
+        return self.special
+
+    def words(self, ids: Sequence[int]) -> str:
+        """The text that ids spell. Special tokens spell nothing."""
+        text: str = self._tokenizer.decode([id for id in ids if id not in self._silent], skip_special_tokens=False)
+        return text
+
     def _named(self, text: str) -> str:
         return self._spelled.sub(lambda match: self._names[match[0]], text)
 
     def _inert(self, text: str) -> str:
         return _PRIVATE.sub("\ufffd", text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _decoder(given: Mapping[str, Any]) -> decoders.Decoder:
+    """What joins tokens into text: bytes, or pieces with marks for blanks, as SentencePiece's models have them."""
+    if "ByteLevel" in types_in(given.get("pre_tokenizer")):
+        return decoders.ByteLevel()
+    parts = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    return decoders.Sequence(parts)
 
 
 def _is_added(token: object) -> bool:

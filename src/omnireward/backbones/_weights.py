@@ -92,7 +92,7 @@ class WeightFiles:
     def tensor(self, key: str) -> Tensor:
         """One tensor, whosever it is. Raises CheckpointError where it is not of floating point."""
         with opened(self._where[key]) as file:
-            return _floating(key, file.get_tensor(key))
+            return _floating(key, file.get_tensor(key)).clone()  # as in `read`
 
     def _stored(self) -> torch.dtype:
         """What most weights are stored as: by the first of them, or by config.json where there are none."""

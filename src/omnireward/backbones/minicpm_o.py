@@ -9,7 +9,7 @@ resampler and tts only, so on paper its audio projector was trainable, but no so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -85,6 +85,11 @@ class MiniCPMO(DecoderBackbone):
         self.audio_projection_layer = AudioProjector(config.audio, self.hidden_size, config.audio_pool_step)
 
     @property
+    def tokenizer(self) -> ChatTokenizer:
+        """The checkpoint's."""
+        return self._tokenizer
+
+    @property
     def decoder(self) -> Qwen2Model:
         """The language model, without a head."""
         return cast("Qwen2Model", self.llm["model"])
@@ -135,14 +140,14 @@ class MiniCPMO(DecoderBackbone):
         more = (config.audio_chunk_length, config.vision_layers, self.hidden_size, self.apm.published)
         return repr((MODEL_TYPE, self.preprocessing, self.decode.options, self.decode.limits, *parts, *more))
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, more: Mapping[str, Tensor] | None = None) -> None:
         """Write config, weights and tokenizer in the published layout. Each file is replaced when it is complete."""
         texts = {
             CONFIG_FILE: dumps(self.config.to_json()),
             PREPROCESSING_FILE: dumps(self.preprocessing.to_json()),
             TOKENIZER_FILE: self._tokenizer.json,
         }
-        write_folder(folder, self.state_dict(), texts)
+        write_folder(folder, self.state_dict() | dict(more or {}), texts)
 
     def _see(self, strips: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
         """Embeddings of views: for each (query_num, hidden)."""

@@ -74,6 +74,11 @@ class TextModel(DecoderBackbone):
             )
 
     @property
+    def tokenizer(self) -> InertTokenizer:
+        """The checkpoint's."""
+        return self._tokenizer
+
+    @property
     def decoder(self) -> nn.Module:
         """The language model, without a head."""
         return self.model
@@ -102,21 +107,35 @@ class TextModel(DecoderBackbone):
 
     def packed(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan) -> Tensor:
         """States at the last tokens, (rows, hidden); in padded passes where packing does not fit the architecture."""
+        if self._packing(rows):
+            return super().packed(rows, media, plan)
+        return torch.stack([states[-1] for states in self._apart(rows, media)])
+
+    def packed_states(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan) -> Tensor:
+        """States of all tokens of a packed batch, (T, hidden); in padded passes where packing does not fit."""
+        if self._packing(rows):
+            return super().packed_states(rows, media, plan)
+        return plan.taken(torch.cat(self._apart(rows, media)))
+
+    def _packing(self, rows: Sequence[Row]) -> bool:
         if self._packs is None:
             self._packs = packs(self, super().packed)
         window = getattr(self.config, "sliding_window", None) or sys.maxsize
-        if self._packs and max(len(row.ids) for row in rows) <= window:
-            return super().packed(rows, media, plan)
-        found: list[Tensor | None] = [None] * len(rows)
-        for some in _passes([len(row.ids) for row in rows]):
-            states = self([rows[i] for i in some], [media[i] for i in some])
-            for i, state in zip(some, states, strict=True):
-                found[i] = state
-        return torch.stack([state for state in found if state is not None])
+        return self._packs and max(len(row.ids) for row in rows) <= window
 
-    def save(self, folder: Path) -> None:
+    def _apart(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """States of each row's tokens, (length, hidden), from padded passes."""
+        found: dict[int, Tensor] = {}
+        for some in _passes([len(row.ids) for row in rows]):
+            states = self.hidden_states([rows[i] for i in some], [media[i] for i in some])
+            found |= {i: state[: len(rows[i].ids)] for i, state in zip(some, states, strict=True)}
+        return [found[i] for i in range(len(rows))]
+
+    def save(self, folder: Path, more: Mapping[str, Tensor] | None = None) -> None:
         """Write config, weights and the files about text, as they were, in the layout of transformers."""
-        self._write(folder, {"architectures": [type(self.model).__name__]}, {})
+        named = type(self.model).__name__
+        whole = named if more is None else named.removesuffix("Model") + "ForCausalLM"
+        self._write(folder, {"architectures": [whole]}, more or {})
 
     def save_classifier(self, folder: Path, score: Tensor, bias: float) -> None:
         """Write a sequence-classification checkpoint of one label. Its head has no bias: a note in its config has it.

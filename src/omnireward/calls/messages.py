@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
 import threading
 from collections import OrderedDict
@@ -22,13 +21,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from omnireward.media.encode import png, wav
+from omnireward.media.encode import compressed, wav
 from omnireward.presentation import Clip, Item, Message, Picture
 
-_JPEG_QUALITY = 90
-_STRIP = 16  # rows
 _KEPT_BYTES = 64 * 2**20  # of pictures that other questions are likely to show again
 
 
@@ -84,22 +80,8 @@ class MessageWriter:
 
 
 def _data_url(pixels: npt.NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)  # 0: coloured text stays legible
-    kind, data = "jpeg", buffer.getvalue()
-    if _may_be_smaller(pixels, len(data)) and len(exact := png(pixels)) <= len(data):
-        kind, data = "png", exact
+    kind, data = compressed(pixels)
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-
-
-def _may_be_smaller(pixels: npt.NDArray[np.uint8], size: int) -> bool:
-    """Whether PNG can come near a size. A photograph takes 20 times as long as PNG than as JPEG: strips of it tell."""
-    height = len(pixels)
-    if height <= 4 * _STRIP:
-        return True
-    starts = np.linspace(0, height - _STRIP, 4, dtype=int)
-    strips = np.concatenate([pixels[start : start + _STRIP] for start in starts])
-    return len(png(strips)) * height / len(strips) < 1.5 * size
 
 
 def _joined(items: Sequence[Item], silence: float) -> tuple[Item, ...]:

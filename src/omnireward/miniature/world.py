@@ -16,7 +16,7 @@ import numpy as np
 
 from omnireward.errors import RecipeError
 from omnireward.miniature.families import FAMILIES, Family, Wording
-from omnireward.miniature.items import Split, one_of
+from omnireward.miniature.items import Item, Split, one_of
 from omnireward.miniature.scenes import Scene, draw_scene
 from omnireward.plugins import suggest
 from omnireward.types import PAPER_TASKS, Comparison, Preference, Sample, Task, Turn
@@ -24,6 +24,7 @@ from omnireward.types import PAPER_TASKS, Comparison, Preference, Sample, Task, 
 TOLERANCE = 0.1  # in units of truth, whose range is [0, 1]
 RESPONSES: dict[Split, int] = {"train": 4, "test": 2}
 ROUNDS: dict[Split, int] = {"train": 2, "test": 1}
+GENERAL = "general"  # the truth that counts where nothing is asked about
 TIE_SHARE = 0.12  # of the criteria asked; Omni-RewardBench has 441 ties in 3,725 samples
 
 
@@ -77,12 +78,28 @@ def samples(world: World, split: Split) -> Iterator[Sample]:
 
     Training uses the seen wordings only; the test split uses seen and unseen ones in equal shares.
     """
+    return (known.sample for known in known_samples(world, split))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A sample, the name of the truth that is asked about (GENERAL where nothing is), and its two responses."""
+
+    sample: Sample
+    truth: str
+    a: Item
+    b: Item
+
+
+def known_samples(world: World, split: Split) -> Iterator[Known]:
+    """The same samples with what is known of them."""
     for task, number, scene, rng in scenes(world, split):
         asked = [_question(task, ask, rng, split) for ask in _asks(world, task, scene, rng, ROUNDS[split])]
         for ask, question in enumerate(asked):
             for a, b in combinations(range(len(scene.responses)), 2):
                 pair = f"-{a}{b}" if len(scene.responses) > 2 else ""
-                yield _sample(task, scene, question, a, b, f"{task.short}-{number}", f"-{ask}{pair}")
+                sample = _sample(task, scene, question, a, b, f"{task.short}-{number}", f"-{ask}{pair}")
+                yield Known(sample, question.truth, scene.responses[a], scene.responses[b])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +127,7 @@ def _asks(
 def _question(task: Task, ask: tuple[Family | None, int], rng: np.random.Generator, split: Split) -> _Question:
     family, direction = ask
     if family is None:
-        return _Question("", "general", 1, ("general",))
+        return _Question("", GENERAL, 1, (GENERAL,))
     wording: Wording = "seen" if split == "train" or rng.random() < 0.5 else "unseen"
     criterion = one_of(rng, list(family.wordings(direction, task, wording)))
     return _Question(criterion, family.truth, direction, (f"{wording} wording", f"family {family.truth}"))
@@ -119,14 +136,14 @@ def _question(task: Task, ask: tuple[Family | None, int], rng: np.random.Generat
 def _sample(task: Task, scene: Scene, question: _Question, a: int, b: int, cluster: str, ending: str) -> Sample:
     first, second = scene.responses[a], scene.responses[b]
     gap = question.direction * (first.truth[question.truth] - second.truth[question.truth])
-    general = first.truth["general"] - second.truth["general"]
+    general = first.truth[GENERAL] - second.truth[GENERAL]
     return Sample(
         id=cluster + ending,
         task=task,
         comparison=Comparison((Turn("user", scene.prompt),), (first.part,), (second.part,), question.criterion),
         preference=_preference(gap),
         cluster=cluster,
-        groups=question.groups if question.truth == "general" else (*question.groups, *_shift(general, gap)),
+        groups=question.groups if question.truth == GENERAL else (*question.groups, *_shift(general, gap)),
         provenance={"source": "miniature"},
     )
 

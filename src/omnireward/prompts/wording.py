@@ -1,8 +1,8 @@
 """What a judge is told, in our own words, put together from small pieces.
 
-The pieces: what there is to do, what the prompt and the responses are made of, how they stand in the text, what to
-weigh (the criterion, or overall quality where there is none), how to answer. Nothing here depends on what a text says
-except the criterion, so that the instructions of many questions are the same bytes.
+The pieces: what there is to do, how prompt and responses stand in the text, how to answer, what they are made of, and
+what to weigh (the criterion, or overall quality where there is none). Nothing here depends on what a text says except
+the criterion, which comes last, so that the instructions of many questions begin with the same bytes.
 
 Unusual: no line of the instructions can be read as a verdict, so a judge that repeats them has said nothing.
 """
@@ -55,13 +55,13 @@ def instructions(form: Form, prompt: Set[Modality], response: Set[Modality], tur
         turns: how many turns the prompt has.
         criterion: the criterion between its tags, ready to be shown; empty where there is none.
     """
-    paragraphs = (
+    paragraphs = (  # what most questions share comes first: it is computed once for all of them
         _TO_DO[form.mode],
-        made_of(prompt, response, turns),
         _tags(form, bool(criterion)),
-        _by_criterion(criterion) if criterion else f"Judge overall quality. What counts: {_weigh(prompt, response)}.",
         _FAIR[form.mode],
         _letter(form) if form.letter else _answer(form),
+        made_of(prompt, response, turns),
+        _by_criterion(criterion) if criterion else f"Judge overall quality. What counts: {_weigh(prompt, response)}.",
     )
     return "\n\n".join(paragraphs)
 
