@@ -16,6 +16,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from datasets import Dataset
 from omnireward.adapters import source, trl
+from omnireward.adapters.pairwise import Pairwise
 from omnireward.generation.tiny import write_tiny_chat_model
 
 pytestmark = [
@@ -142,6 +143,19 @@ def test_asynchronous_functions_may_stand_beside_it(made_up: MadeUp, words: Path
     said = _said(trainer)
     assert list(trainer._logs["rewards"]["lengths"]) == [float(len(each)) for each in said]
     assert list(trainer._logs["rewards"]["omnireward"]) == pytest.approx([_number(s) for s in said], nan_ok=True)
+
+
+def test_a_judge_that_compares_gives_strengths_of_whole_groups(words: Path, tmp_path: Path) -> None:
+    """The judge is `longer`; TRL hands over both prompts' completions together, each group whole."""
+    function = trl.reward_func("longer", pairwise=Pairwise(group=16))
+    trainer = _trained(words, tmp_path, [function], [{"prompt": "ask"}, {"prompt": "and"}])
+    prompts, said, rewards = trainer._logs["prompt"], _said(trainer), list(trainer._logs["rewards"]["omnireward"])
+    for prompt in ("ask", "and"):
+        group = [(len(s), reward) for p, s, reward in zip(prompts, said, rewards, strict=True) if p == prompt]
+        assert len(group) == 16
+        assert len({length for length, _ in group}) > 1
+        assert sum(reward for _, reward in group) == pytest.approx(0, abs=1e-4)
+        assert all(x > y for a, x in group for b, y in group if a > b)
 
 
 @pytest.mark.parametrize("column", ["image", "images"])

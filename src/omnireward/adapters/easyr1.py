@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omnireward.adapters.chats import prompt_of, response_of
+from omnireward.adapters.pairwise import Pairwise
 from omnireward.adapters.source import number, rewarder, rewards_of
 from omnireward.errors import RecipeError
 from omnireward.serve.scoring import Row
@@ -27,14 +28,19 @@ __all__ = ["REWARD_NAME", "REWARD_TYPE", "compute_score"]
 
 
 def compute_score(
-    reward_inputs: Sequence[Mapping[str, Any]], *, where: str, criterion: str = ""
+    reward_inputs: Sequence[Mapping[str, Any]],
+    *,
+    where: str,
+    criterion: str = "",
+    pairwise: Pairwise | Mapping[str, Any] | None = None,
 ) -> list[dict[str, float]]:
     """The rewards of a batch, each under ``overall``, which EasyR1 trains on, and ``omnireward``, for its logs.
 
     Args:
         reward_inputs: each with ``response`` and ``ground_truth``.
-        where: the URL of a server, or ``reward:FOLDER``.
+        where: the URL of a server, or ``reward:FOLDER``; with `pairwise` the name of any judge.
         criterion: for rows that have none of their own.
+        pairwise: rank the responses of each prompt by comparisons, such as ``{group: 5}``, which is `worker.rollout.n`.
 
     Raises:
         RecipeError: a row's answer holds no prompt.
@@ -47,7 +53,7 @@ def compute_score(
         own = asked.get("criterion")
         prompt = prompt_of(asked["prompt"])
         rows.append(Row(prompt, response_of(each["response"]), criterion if own is None else str(own)))
-    rewards = rewards_of(rows, rewarder(where))
+    rewards = rewards_of(rows, rewarder(where, None, Pairwise.of(pairwise)))
     numbers = [number(reward, f"response {index} of the batch") for index, reward in enumerate(rewards)]
     return [{"overall": value, REWARD_NAME: value} for value in numbers]
 

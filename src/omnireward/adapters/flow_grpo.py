@@ -14,10 +14,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from omnireward.adapters.pairwise import Pairwise
 from omnireward.adapters.pictures import pictures
 from omnireward.adapters.source import check_on_problem, number, rewarder, rewards_of
 from omnireward.client import CallLimits
 from omnireward.errors import RecipeError
+from omnireward.judges import Judge
 from omnireward.serve.asking import Problem
 from omnireward.serve.scoring import Row
 from omnireward.types import Text, Turn
@@ -26,24 +28,27 @@ Scorer = Callable[..., tuple[list[float], dict[str, Any]]]
 
 
 def scorer(
-    where: str,
+    where: str | Judge,
     criterion: str = "",
     on_problem: Literal["raise", "nan"] = "raise",
     limits: CallLimits | None = None,
+    pairwise: Pairwise | None = None,
 ) -> Scorer:
     """A function that flow_grpo calls with pictures and their prompts.
 
     Args:
-        where: the URL of a server, or ``reward:FOLDER``.
+        where: the URL of a server, or ``reward:FOLDER``; with `pairwise` any judge, by name or open.
         criterion: for rows whose metadata have none; empty is overall quality.
         on_problem: what becomes of a picture without a reward: a NoRewardError, or NaN.
         limits: of calls of a server.
+        pairwise: rank the pictures of each prompt by comparisons. All of them must be in one call: where a sampler
+            spreads a prompt over processes, gather the pictures first.
 
     Raises:
         RecipeError: an argument is none of these.
     """
     check_on_problem(on_problem, ("raise", "nan"))
-    source = rewarder(where, limits)
+    source = rewarder(where, limits, pairwise)
 
     def score(
         images: object, prompts: Sequence[str], metadata: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None

@@ -16,16 +16,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+from omnireward.adapters.pairwise import Pairwise
 from omnireward.adapters.source import Rewarder, check_on_problem, criteria_of, rewarder
 from omnireward.adapters.trl import OnProblem, listed, scored
 from omnireward.client import CallLimits
 from omnireward.errors import RecipeError
+from omnireward.judges import Judge
 
 
-def orm(where: str, criterion: str = "", on_problem: OnProblem = "raise", limits: CallLimits | None = None) -> type:
+def orm(
+    where: str | Judge,
+    criterion: str = "",
+    on_problem: OnProblem = "raise",
+    limits: CallLimits | None = None,
+    pairwise: Pairwise | None = None,
+) -> type:
     """A class whose instances ms-swift calls; arguments as those of `omnireward.adapters.trl.reward_func`."""
     check_on_problem(on_problem, get_args(OnProblem))
-    source: Rewarder = rewarder(where, limits)
+    source: Rewarder = rewarder(where, limits, pairwise)
 
     class OmniRewardORM:
         """``(completions, **columns) -> rewards``."""

@@ -1,6 +1,8 @@
-"""Where rewards come from: a server, or a model in this process; and what asks for them, one row for each response.
+"""Where rewards come from: a server, a model in this process, or a judge that compares (see `pairwise`); and what asks
+for them, one row for each response.
 
-Rows of one prompt and criterion are asked together, wherever they stand, so that the prompt is computed once.
+Rows of one prompt and criterion are asked together, wherever they stand, so that the prompt is computed once, and only
+they are compared.
 """
 
 from __future__ import annotations
@@ -8,14 +10,15 @@ from __future__ import annotations
 import atexit
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from omnireward.adapters.pairwise import Pairwise, PairwiseRewards, ServedJudge
 from omnireward.client import CallLimits, Client
 from omnireward.errors import MediaError, OmniRewardError, PromptError, RecipeError
-from omnireward.judges import open_judge
+from omnireward.judges import Judge, open_judge
 from omnireward.judges.reward import RewardJudge
 from omnireward.serve.asking import Ask, Problem, Reward
 from omnireward.serve.scoring import RewardWorker, Row, rows_of
@@ -54,45 +57,61 @@ class LocalRewards:
             return Problem.of(error)
 
 
-def rewarder(where: str, limits: CallLimits | None = None) -> Rewarder:
-    """Open a server or a model; the same one for the same arguments.
+def rewarder(where: str | Judge, limits: CallLimits | None = None, pairwise: Pairwise | None = None) -> Rewarder:
+    """Open a server, a model or a judge; the same one for the same arguments.
 
     Args:
-        where: ``http://HOST:PORT``, whose key is the environment's OMNIREWARD_API_KEY; or ``reward:FOLDER``.
+        where: ``http://HOST:PORT``, whose key is the environment's OMNIREWARD_API_KEY; ``reward:FOLDER``; or, with
+            `pairwise`, the name of any judge, such as ``generative:FOLDER`` or ``api:MODEL``, or a judge that is open.
         limits: of calls of a server.
+        pairwise: rank responses by comparisons; a server is then asked for judgements.
 
     Raises:
-        RecipeError: it is neither.
-        CheckpointError: the folder holds no reward model.
+        RecipeError: it is none of these.
+        UnknownNameError: there is no such judge.
+        CheckpointError: the folder holds no model.
     """
+    if not isinstance(where, str):
+        if pairwise is None:
+            raise RecipeError("a judge compares two; `pairwise` says how that becomes rewards: Pairwise(group=8).")
+        return PairwiseRewards(where, pairwise)
     with _opening:  # or threads that ask for a model at once would each load it
-        return _opened(where, limits or CallLimits())
+        return _opened(where, limits or CallLimits(), pairwise)
 
 
 _opening = threading.Lock()
+_SERVED_TOGETHER = 1024
 
 
 @lru_cache(maxsize=8)
-def _opened(where: str, limits: CallLimits) -> Rewarder:
+def _opened(where: str, limits: CallLimits, pairwise: Pairwise | None) -> Rewarder:
     if where.startswith(("http://", "https://")):
         client = Client(where, limits=limits)
         atexit.register(client.close)
-        return client.ask
+        if pairwise is None:
+            return client.ask
+        # It is the server that makes batches; the client has as much under way as the limits allow.
+        return PairwiseRewards(ServedJudge(client, limits, where), replace(pairwise, batch_size=_SERVED_TOGETHER))
+    if pairwise is not None:
+        return PairwiseRewards(open_judge(where, pairwise.judge), pairwise)
     if not where.startswith("reward:"):
         raise RecipeError(
-            f"rewards come from a server, as http://127.0.0.1:8000, or from a model, as reward:FOLDER; got {where!r}."
+            f"rewards come from a server, as http://127.0.0.1:8000, or from a model, as reward:FOLDER; got {where!r}. "
+            "A judge that compares two responses needs `pairwise`, such as {'group': 8}."
         )
     judge = open_judge(where)
     assert isinstance(judge, RewardJudge)
     return LocalRewards(RewardWorker(judge.model))
 
 
-def rewards_of(rows: Sequence[Row], source: Rewarder) -> list[Reward]:
-    """A reward for each row, in order."""
+def rewards_of(rows: Sequence[Row], source: Rewarder, unread: int = 0) -> list[Reward]:
+    """A reward for each row, in order; `unread` further ones could not be read. Raises RecipeError: parts of groups."""
     groups: dict[tuple[tuple[Turn, ...], str], list[int]] = {}
     for index, row in enumerate(rows):
         groups.setdefault((row.prompt, row.criterion), []).append(index)
     asks = [Ask(prompt, tuple(rows[i].response for i in places), c) for (prompt, c), places in groups.items()]
+    if isinstance(source, PairwiseRewards):
+        source.check(asks, unread)
     found: dict[int, Reward] = {}
     for places, rewards in zip(groups.values(), source(asks), strict=True):
         found.update(zip(places, rewards, strict=True))

@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 from omnireward.adapters.chats import Chat, prompt_of, response_of
+from omnireward.adapters.pairwise import Pairwise
 from omnireward.adapters.pictures import pictures
 from omnireward.adapters.source import Rewarder, check_on_problem, criteria_of, number, rewarder, rewards_of
 from omnireward.client import CallLimits
 from omnireward.errors import MediaError, PromptError
+from omnireward.judges import Judge
 from omnireward.serve.asking import Problem, Reward
 from omnireward.serve.scoring import Row
 from omnireward.types import Media
@@ -33,27 +35,30 @@ RewardFunc = Callable[..., list[float | None]]
 
 
 def reward_func(
-    where: str,
+    where: str | Judge,
     criterion: str = "",
     on_problem: OnProblem = "raise",
     name: str = "omnireward",
     limits: CallLimits | None = None,
+    pairwise: Pairwise | None = None,
 ) -> RewardFunc:
     """A function that TRL calls with prompts and completions.
 
     Args:
-        where: the URL of a server, or ``reward:FOLDER``.
+        where: the URL of a server, or ``reward:FOLDER``; with `pairwise` any judge, by name or open.
         criterion: for rows whose column ``criterion`` has none; empty is overall quality.
         on_problem: what becomes of a completion without a reward: a NoRewardError; or None, which TRL leaves out where
             this is the only function, and takes for 0 else. A server that gives no answer raises CallError either way.
         name: what TRL's logs call it.
         limits: of calls of a server.
+        pairwise: rank the completions of each prompt by comparisons. `per_device_train_batch_size` must then be a
+            multiple of `num_generations`, which is `group`: each process ranks its own.
 
     Raises:
         RecipeError: an argument is none of these.
     """
     check_on_problem(on_problem, get_args(OnProblem))
-    source = rewarder(where, limits)
+    source = rewarder(where, limits, pairwise)
 
     def rewards(prompts: Sequence[Chat], completions: Sequence[Chat], **columns: Any) -> list[float | None]:
         shown = _pictures(columns, len(prompts))
@@ -68,7 +73,8 @@ def reward_func(
 def scored(asked: Sequence[tuple[Chat, Chat, object, str]], source: Rewarder) -> list[Reward]:
     """A reward for each of (prompt, completion, pictures, criterion). One that cannot be read fails alone."""
     rows = [_row(*one) for one in asked]
-    found = iter(rewards_of([row for row in rows if isinstance(row, Row)], source))
+    read = [row for row in rows if isinstance(row, Row)]
+    found = iter(rewards_of(read, source, len(rows) - len(read)))
     return [next(found) if isinstance(row, Row) else row for row in rows]
 
 

@@ -8,6 +8,9 @@ Both give the same. verl asks for one response at a time; the waiting one in a f
 other one for all responses of a worker, of which `CallLimits.concurrency` (16) are under way at once, so a server can
 compute them together.
 
+`compute_scores` is for verl's batch reward manager (``reward_manager=batch``), which hands over all responses at once.
+It alone can rank them with a judge that compares (`pairwise`).
+
 verl hands over the response and the row's ``extra_info``, and no prompt. The prompt is ``extra_info["question"]``, or
 under another key that `prompt_key` names: a string, or messages. ``extra_info["criterion"]`` is the criterion.
 
@@ -18,10 +21,11 @@ verl needs a number, so a response without a reward is an error. So is an argume
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from omnireward.adapters.chats import prompt_of, response_of
+from omnireward.adapters.pairwise import Pairwise
 from omnireward.adapters.source import number, rewarder, rewards_of
 from omnireward.client import AsyncClient
 from omnireward.errors import RecipeError
@@ -85,6 +89,31 @@ async def compute_score_async(
     else:
         rewards = await asyncio.to_thread(rewards_of, [row], rewarder(where))
     return number(rewards[0], f"a response of {data_source!r}")
+
+
+def compute_scores(
+    data_sources: Sequence[str],
+    solution_strs: Sequence[str],
+    ground_truths: Sequence[object],  # noqa: ARG001
+    extra_infos: Sequence[Mapping[str, Any] | None],
+    *,
+    where: str,
+    criterion: str = "",
+    prompt_key: str = "question",
+    pairwise: Pairwise | Mapping[str, Any] | None = None,
+    reward_router_address: object = None,  # noqa: ARG001
+    reward_model_tokenizer: object = None,  # noqa: ARG001
+) -> list[float]:
+    """As `compute_score`, for the responses of a whole batch.
+
+    With `pairwise`, such as ``{group: 8}``, which is `rollout.n`, the responses to each prompt are ranked by
+    comparisons, and `where` may be the name of any judge. Also raises RecipeError where groups are not whole.
+    """
+    columns = (data_sources, solution_strs, extra_infos)
+    rows = [_row(name, said, info, criterion, prompt_key) for name, said, info in zip(*columns, strict=True)]
+    rewards = rewards_of(rows, rewarder(where, None, Pairwise.of(pairwise)))
+    places = [f"response {index} of the batch, of {name!r}," for index, name in enumerate(data_sources)]
+    return [number(reward, place) for reward, place in zip(rewards, places, strict=True)]
 
 
 async def _client(where: str) -> AsyncClient:

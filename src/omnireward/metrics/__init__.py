@@ -5,6 +5,7 @@ wherever it is accepted: it is counted, never replaced by a number. numpy only; 
 """
 
 from omnireward.metrics.accuracy import AccuracyWithoutTies, accuracy_without_ties, agrees
+from omnireward.metrics.bradley_terry import BradleyTerry, bradley_terry
 from omnireward.metrics.correlation import Correlation, correlation, least_correlation
 from omnireward.metrics.intervals import (
     FEW_CLUSTERS,
@@ -32,6 +33,7 @@ __all__ = [
     "FEW_CLUSTERS",
     "AccuracyWithoutTies",
     "Ballot",
+    "BradleyTerry",
     "Correlation",
     "CrossFit",
     "GroupDifference",
@@ -47,6 +49,7 @@ __all__ = [
     "TieCalibration",
     "accuracy_without_ties",
     "agrees",
+    "bradley_terry",
     "calibrate_ties",
     "clear_winner",
     "cluster_interval",
