@@ -73,15 +73,16 @@ def _sample(index: int, sample: Sample, decoder: Decoder) -> Shown:
         "index": index,
         "criterion": comparison.criterion,
         "prompt": [
-            {"role": turn.role, "content": [_part(part, decoder) for part in turn.content]}
+            {"role": turn.role, "content": [shown_part(part, decoder) for part in turn.content]}
             for turn in comparison.prompt
         ],
-        "response_a": [_part(part, decoder) for part in comparison.response_a],
-        "response_b": [_part(part, decoder) for part in comparison.response_b],
+        "response_a": [shown_part(part, decoder) for part in comparison.response_a],
+        "response_b": [shown_part(part, decoder) for part in comparison.response_b],
     }
 
 
-def _part(part: Part, decoder: Decoder) -> Shown:
+def shown_part(part: Part, decoder: Decoder) -> Shown:
+    """A part as a page shows it: text, or pictures and a medium to play as data URLs; `error` says why there are none."""
     if isinstance(part, Text):
         return {"kind": "text", "text": part.text}
     shown: Shown = {"kind": part.kind, "pictures": [], "media": "", "error": ""}

@@ -17,6 +17,8 @@ _WORDS: Mapping[tuple[str, object], str] = {
     ("critique", False): "none, the verdict alone",
     ("ties", True): "allowed",
     ("ties", False): "not allowed",
+    ("swap_half", True): "half in each order",
+    ("swap_half", False): "in the order of the vote",
 }
 _NAMES = {
     "order": "order of the responses",
@@ -24,6 +26,8 @@ _NAMES = {
     "mode": "responses shown",
     "ties": "verdict of a tie",
     "logprobs": "probabilities from the first token",
+    "samples": "answers drawn for each vote",
+    "swap_half": "responses in these answers",
     "max_tokens": "most tokens of an answer",
     "frames": "pictures of a video",
     "views": "pictures of a 3D object",

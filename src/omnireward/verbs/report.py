@@ -17,7 +17,7 @@ class ReportConfig:
     """Which runs."""
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
-    """What 'omnireward evaluate --out' wrote; several with --compare."""
+    """What 'omnireward evaluate --out' or 'omnireward grpo --out' wrote; several evaluations with --compare."""
     compare: bool = False
     """Compare the runs: who is better and by how much, correlation between tasks, what settings change, a ranking."""
     out: Path | None = None
@@ -26,6 +26,8 @@ class ReportConfig:
 
 def run(words: list[str]) -> None:
     """Make a report again from the files of an evaluation, or compare several; nothing is judged.
+
+    Of a judge in training, or trained, the page of curves and critiques is made again.
 
     Examples:
       omnireward report out/longer
@@ -40,7 +42,16 @@ def run(words: list[str]) -> None:
         raise RecipeError("--out is for --compare; a report is written into the run's own folder.")
     else:
         for folder in config.folders:
-            make_report(folder)
+            _make_again(folder)
+
+
+def _make_again(folder: Path) -> None:
+    from omnireward import judge_log
+
+    if judge_log.recognises(folder):
+        print(f"The page with curves and critiques: {judge_log.write_page(folder)}")
+    else:
+        make_report(folder)
 
 
 def make_report(folder: Path) -> None:
