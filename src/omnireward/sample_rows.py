@@ -19,9 +19,9 @@ reads one; without it ``train`` is read, so that nobody trains on what was set a
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ from typing import Any, Self, TextIO, get_args
 
 import numpy as np
 
+from omnireward import atomic
 from omnireward.errors import BadRowError, SourceError
 from omnireward.media.encode import png
 from omnireward.media_files import MediaFiles
@@ -58,12 +59,11 @@ class SampleWriter:
         self.path = folder / name
         self.written = 0
         self._store = MediaStore(media or folder)
+        self._stack = ExitStack()
         self._file: TextIO
 
     def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._fresh = self.path.with_name(f".{self.path.name}.new")
-        self._file = self._fresh.open("w", encoding="utf-8")
+        self._file = self._stack.enter_context(atomic.whole(self.path))
         return self
 
     def add(self, sample: Sample) -> None:
@@ -74,14 +74,7 @@ class SampleWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._file:
-            if error is None:
-                self._file.flush()
-                os.fsync(self._file.fileno())
-        if error is None:
-            self._fresh.replace(self.path)
-        else:
-            self._fresh.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, trace)
 
 
 def write_samples(samples: Iterable[Sample], folder: Path) -> int:

@@ -209,11 +209,20 @@ class Judgement:
             margin=None if self.margin is None else 0.0 - self.margin,  # not -0.0
             rewards=None if self.rewards is None else self.rewards[::-1],
             probabilities=None if self.probabilities is None else self.probabilities[::-1],
-            verdict=None if self.verdict is None else _OTHER[self.verdict],
+            verdict=None if self.verdict is None else flipped(self.verdict),
         )
 
 
 _OTHER: dict[Preference, Preference] = {"a": "b", "b": "a", "tie": "tie"}
+
+
+def flipped(preference: Preference) -> Preference:
+    """The same preference, told of the responses in the other order.
+
+    >>> flipped("a"), flipped("tie")
+    ('b', 'tie')
+    """
+    return _OTHER[preference]
 
 
 def _feed_bytes(sha: hashlib._Hash, piece: Path | bytes) -> None:

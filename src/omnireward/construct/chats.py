@@ -1,5 +1,7 @@
 """Chat models that construction asks: ``api:MODEL`` behind an endpoint, ``generative:FOLDER`` here.
 
+The latter may be a judge that was trained here as well; it is shown what its backbone takes.
+
 What is unusual:
 
 * An answer is on the disk before it is used: in the endpoint's file of calls, or in a journal of the same kind of work
@@ -14,28 +16,31 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from omnireward.construct.writer_wording import Writing, wording_digest
+from omnireward.construct.writer_wording import wording_digest
 from omnireward.construct.writing import NoAnswer
 from omnireward.errors import CallError, DecoderCrashError, MediaError, MissingExtraError, PromptError, RecipeError
 from omnireward.journal import Journal
 from omnireward.judges import Estimate, JudgeOptions
+from omnireward.judges._folders import is_ours
+from omnireward.judges._policy_judge import open_policy
+from omnireward.judges._writing import Writer, answers_or_why
 from omnireward.judges.api import open_endpoint
-from omnireward.judges.generative import answers_or_why
-from omnireward.presentation import PRESENTATION, Message, Presenter
+from omnireward.presentation import PRESENTATION, Presenter
+from omnireward.presentation import Asked as Question
 from omnireward.prompts import Answer
 from omnireward.types import Text
 
 if TYPE_CHECKING:
     from omnireward.calls import Endpoint
-    from omnireward.generation import ChatModel
 
 KINDS = ("api", "generative")
+Ready = TypeVar("Ready")
 
-
-Asked = tuple[Writing, int]
+Asked = tuple[Question, int]
 """A question, and the how-manieth time it is asked, from 0."""
 
 
@@ -51,7 +56,7 @@ class Chat(Protocol):
         """The answer to each question, in order."""
         ...
 
-    def estimate(self, question: Writing) -> Estimate:
+    def estimate(self, question: Question) -> Estimate:
         """What one question takes at most; sends nothing. Raises MediaError, PromptError, OSError."""
         ...
 
@@ -92,11 +97,22 @@ def open_chat(name: str, options: JudgeOptions, answers: Path, batch_size: int) 
     kind, argument = check_chat(name)
     if kind == "api":
         return ApiChat(argument, options, open_endpoint(argument, options))
+    return LocalChat(_loaded(name, argument, options), options, answers, batch_size)
+
+
+def _loaded(name: str, argument: str, options: JudgeOptions) -> Local[Any]:
     try:
         from omnireward.generation import ChatModel
+        from omnireward.generation.places import Place
     except ImportError as error:
         raise MissingExtraError(name, "train") from error
-    return LocalChat(ChatModel.load(argument), options, answers, batch_size)
+    if is_ours(Place.parse(argument)):
+        judge = open_policy(argument, options)
+        return Local(
+            judge.writer, lambda question: judge.model.ask_turns(question.turns), judge.fingerprint, judge.close
+        )
+    model, presenter = ChatModel.load(argument), _presenter(options)
+    return Local(model, presenter, model.digest, presenter.close)
 
 
 class ApiChat:
@@ -117,7 +133,7 @@ class ApiChat:
         """Ask all of them; at most twice the concurrency is in memory with its media."""
         return [future.result() for future in [self._submit(*one) for one in asked]]
 
-    def estimate(self, question: Writing) -> Estimate:
+    def estimate(self, question: Question) -> Estimate:
         """Tokens and money of one call at most."""
         from omnireward.calls.estimates import prompt_tokens
 
@@ -133,7 +149,7 @@ class ApiChat:
         self._showing.shutdown()
         self._present.close()
 
-    def _submit(self, question: Writing, repeat: int) -> Future[Answer | NoAnswer]:
+    def _submit(self, question: Question, repeat: int) -> Future[Answer | NoAnswer]:
         self._room.acquire()
         future: Future[Answer | NoAnswer] = Future()
         future.set_running_or_notify_cancel()
@@ -141,7 +157,7 @@ class ApiChat:
         self._showing.submit(self._ask, question, repeat, future).add_done_callback(_raised_in(future))
         return future
 
-    def _ask(self, question: Writing, repeat: int, future: Future[Answer | NoAnswer]) -> None:
+    def _ask(self, question: Question, repeat: int, future: Future[Answer | NoAnswer]) -> None:
         try:
             messages = self._present(question)
         except (MediaError, PromptError, OSError) as error:
@@ -160,12 +176,28 @@ class ApiChat:
         self._endpoint.submit(messages, repeat).add_done_callback(ended)
 
 
-class LocalChat:
-    """A loaded chat model; its answers lie in a journal."""
+@dataclass(frozen=True, slots=True)
+class Local(Generic[Ready]):
+    """A model that writes in this process: a chat model of transformers, or a judge that was trained here.
 
-    def __init__(self, model: ChatModel, options: JudgeOptions, answers: Path, batch_size: int) -> None:
+    Attributes:
+        writer: answers what it was made ready for.
+        ask: makes a question ready; raises MediaError, PromptError, OSError.
+        digest: of its weights.
+        close: lets go of what makes ready.
+    """
+
+    writer: Writer[Ready]
+    ask: Callable[[Question], Ready]
+    digest: str
+    close: Callable[[], None]
+
+
+class LocalChat:
+    """A loaded model; its answers lie in a journal."""
+
+    def __init__(self, model: Local[Any], options: JudgeOptions, answers: Path, batch_size: int) -> None:
         self._model, self._options, self._batch_size = model, options, batch_size
-        self._present = _presenter(options)
         self._journal = Journal(answers).__enter__()
         self._open = True
 
@@ -184,9 +216,9 @@ class LocalChat:
             self._write(fresh[start : start + self._batch_size], found)
         return [(self._journaled(key) or found[key]) if isinstance(key, str) else key for key in keys]
 
-    def estimate(self, question: Writing) -> Estimate:
+    def estimate(self, question: Question) -> Estimate:
         """A model here costs nothing; what cannot be shown is raised."""
-        self._present(question)
+        self._model.ask(question)
         return Estimate(cost=0.0)
 
     def close(self) -> None:
@@ -194,19 +226,19 @@ class LocalChat:
         if self._open:
             self._open = False
             self._journal.__exit__(None, None, None)
-            self._present.close()
+            self._model.close()
 
     def _journaled(self, key: str) -> Answer | None:
         record = self._journal.get(key)
         return None if record is None else Answer(record["text"], record["cut_off"])
 
-    def _key_or_why(self, question: Writing, repeat: int) -> str | NoAnswer:
+    def _key_or_why(self, question: Question, repeat: int) -> str | NoAnswer:
         try:
             return self._key(question, repeat)
         except (MediaError, OSError) as error:  # a file that is gone, or that nobody may read
             return _no_answer(error)
 
-    def _key(self, question: Writing, repeat: int) -> str:
+    def _key(self, question: Question, repeat: int) -> str:
         sha = hashlib.sha256(f"{self.fingerprint}:{repeat}:{len(question.turns)}".encode())
         for turn in question.turns:
             for part in turn.content:
@@ -215,15 +247,15 @@ class LocalChat:
         return sha.hexdigest()
 
     def _write(self, batch: Sequence[tuple[str, Asked]], found: dict[str, Answer | NoAnswer]) -> None:
-        shown: list[tuple[str, tuple[Message, ...], int]] = []
+        ready: list[tuple[str, Any, int]] = []
         for key, (question, repeat) in batch:
             try:
-                shown.append((key, self._present(question), self._options.seed + repeat))
+                ready.append((key, self._model.ask(question), self._options.seed + repeat))
             except (MediaError, PromptError, OSError) as error:
                 found[key] = _no_answer(error)
-        batched = [(messages, seed) for _, messages, seed in shown]
+        answers = answers_or_why(self._model.writer, [(one, seed) for _, one, seed in ready], self._options, False)
         written = []
-        for (key, _, _), answer in zip(shown, answers_or_why(self._model, batched, self._options, False), strict=True):
+        for (key, _, _), answer in zip(ready, answers, strict=True):
             if isinstance(answer, Answer):
                 written.append({"key": key, "text": answer.text, "cut_off": answer.cut_off})
             else:

@@ -16,49 +16,30 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
-from omnireward import provenance
+from omnireward import atomic, provenance
 from omnireward.construct import parts as all_parts
-from omnireward.construct.chats import Chat, open_chat
-from omnireward.construct.criteria_config import (
-    CHECKER_ANSWERS,
-    CHECKER_CALLS,
-    WRITER_ANSWERS,
-    WRITER_CALLS,
-    CriteriaConfig,
-)
+from omnireward.construct.chats import Chat
+from omnireward.construct.criteria_config import CHECKER_ANSWERS, CriteriaConfig
 from omnireward.construct.criteria_report import write_report
 from omnireward.construct.criteria_rules import MOST_CHARACTERS
 from omnireward.construct.drafts import Candidate, Draft
 from omnireward.construct.parts import Part
-from omnireward.construct.running import Outcome, end, is_done, nothing, run_step, size, watched
+from omnireward.construct.running import Outcome, end, is_done, run_step, size
 from omnireward.construct.siblings import merge_siblings
+from omnireward.construct.writer_config import WRITER_ANSWERS
+from omnireward.construct.writer_steps import DryRun, blocks, estimated
 from omnireward.construct.writer_wording import wording_digest
 from omnireward.construct.written import Results
-from omnireward.errors import MediaError, PromptError
 from omnireward.judges import Estimate
-from omnireward.prompts.conversation import check_prompt
 from omnireward.sample_rows import FILE, SampleWriter
-from omnireward.sources import BadRows
+from omnireward.types import Sample
 
 __all__ = ["CriteriaConfig", "DryRun", "Outcome", "criteria", "dry_run"]
 
 REJECTED = "rejected.jsonl"
-_BLOCK = 4  # times a worker's concurrency: samples worked on together, so that a slow call holds up few others
-
-
-@dataclass(frozen=True, slots=True)
-class DryRun:
-    """What a run from its beginning would take at most. `unreadable` samples could not be shown."""
-
-    samples: int
-    unreadable: int
-    estimate: Estimate
 
 
 def criteria(config: CriteriaConfig) -> Outcome:
@@ -83,34 +64,24 @@ def criteria(config: CriteriaConfig) -> Outcome:
 
 def dry_run(config: CriteriaConfig) -> DryRun:
     """What a shard would take from the beginning, at most; sends nothing, writes nothing. Raises as `criteria`."""
-    part, asking = Part.parse(config.shard), config.asking
-    total, samples, unreadable = Estimate(cost=0.0), 0, 0
-    longest = Candidate("a", "m" * MOST_CHARACTERS, 0, 0)
-    with ExitStack() as stack:
-        writer, checker = (
-            stack.enter_context(closing(open_chat(name, options, Path(), 1))) if name.startswith("api:") else None
-            for name, options in ((config.writer, config.writer_options), (config.checker, config.checker_options))
-        )
-        for sample in config.read(part, BadRows(skip=config.skip_bad_rows)):
-            samples += 1
-            draft = Draft(sample, asking.wanted(sample), asking.swapped(sample))
-            wanted = sum(draft.wanted.values())
-            try:
-                check_prompt(sample.comparison.prompt)
-                if wanted and writer is not None:
-                    total = total.plus(_times(writer.estimate(draft.question()), config.most))
-                if wanted and checker is not None:
-                    total = total.plus(_times(checker.estimate(draft.check(longest)), config.most * wanted))
-            except (MediaError, PromptError, OSError):
-                unreadable += 1
-    if not samples:
-        raise nothing(config)
-    return DryRun(samples, unreadable, total)
+    return estimated(config, partial(_estimate, config))
 
 
-def _times(one: Estimate, times: int) -> Estimate:
-    cost = None if one.cost is None else one.cost * times
-    return Estimate(one.calls * times, 0, one.prompt_tokens * times, one.answer_tokens * times, cost)
+def _estimate(config: CriteriaConfig, sample: Sample, chats: Sequence[Chat | None]) -> Estimate:
+    writer, checker = chats[0], chats[1] if len(chats) > 1 else None
+    draft = _draft(config, sample)
+    wanted = sum(draft.wanted.values())
+    total = Estimate(cost=0.0)
+    if wanted and writer is not None:
+        total = total.plus(writer.estimate(draft.question()).times(config.most))
+    if wanted and checker is not None:
+        longest = Candidate("a", "m" * MOST_CHARACTERS, 0, 0)
+        total = total.plus(checker.estimate(draft.check(longest)).times(config.most * wanted))
+    return total
+
+
+def _draft(config: CriteriaConfig, sample: Sample) -> Draft:
+    return Draft(sample, config.asking.wanted(sample), config.asking.swapped(sample))
 
 
 def _part(config: CriteriaConfig, allowance: float | None, part: Part) -> None:
@@ -121,21 +92,15 @@ def _part(config: CriteriaConfig, allowance: float | None, part: Part) -> None:
     source, named = config.source, _provenance(config)
     results = Results(source, config.settle)
     with ExitStack() as stack:
-        writer, checker = _models(config, stack, folder, allowance)
-        advance = stack.enter_context(watched(config, part, "criteria", found.samples))
         written = stack.enter_context(SampleWriter(folder, media=config.out))
-        fresh = folder / f".{REJECTED}.new"
-        refused = stack.enter_context(fresh.open("w", encoding="utf-8"))
-        samples = config.read(part, BadRows(skip=config.skip_bad_rows))
-        while block := list(islice(samples, _BLOCK * config.writer_options.concurrency)):
-            drafts = [Draft(one, config.asking.wanted(one), config.asking.swapped(one)) for one in block]
-            _write(drafts, writer, checker, config.most)
+        refused = stack.enter_context(atomic.whole(folder / REJECTED))
+        for block, chats in stack.enter_context(closing(blocks(config, part, found, "criteria", allowance))):
+            drafts = [_draft(config, sample) for sample in block]
+            _write(drafts, chats[0], chats[1] if len(chats) > 1 else None, config.most)
             for draft in filter(results.take, drafts):
                 for made in draft.samples(source, named):
                     written.add(made)
                 refused.writelines(json.dumps(one.record(draft.sample)) + "\n" for one in draft.refused)
-            advance(len(block))
-    fresh.replace(folder / REJECTED)
     end(config, part, found, results.said())
 
 
@@ -167,25 +132,6 @@ def _merge(config: CriteriaConfig) -> None:
     said = all_parts.said(config.out)
     tally = siblings.plus(one["tally"] for one in said)
     write_report(config.out, _run(config), tally, bad_rows=max(one["bad_rows"] for one in said))
-
-
-def _models(
-    config: CriteriaConfig, stack: ExitStack, folder: Path, allowance: float | None
-) -> tuple[Chat, Chat | None]:
-    """The writer and the checker; each may spend half of what the part may."""
-    share = None if allowance is None else allowance / max(1, len(config.accounts))
-    budgets = {account.file: None if share is None else account.spent(folder) + share for account in config.accounts}
-    found = []
-    for name, options, calls, answers in (
-        (config.writer, config.writer_options, WRITER_CALLS, WRITER_ANSWERS),
-        (config.checker, config.checker_options, CHECKER_CALLS, CHECKER_ANSWERS),
-    ):
-        if name:
-            asked = replace(options, calls=folder / calls, budget=budgets.get(calls))
-            chat = open_chat(name, asked, folder / answers, config.batch_size)
-            stack.callback(chat.close)
-            found.append(chat)
-    return found[0], found[1] if len(found) > 1 else None
 
 
 def _provenance(config: CriteriaConfig) -> dict[str, str]:

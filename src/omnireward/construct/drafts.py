@@ -17,11 +17,10 @@ from omnireward.construct.writing import NoAnswer, read_check, read_criteria
 from omnireward.errors import PromptError
 from omnireward.prompts import Answer
 from omnireward.prompts.conversation import check_prompt
-from omnireward.types import Comparison, Preference, Sample
+from omnireward.types import Comparison, Preference, Sample, flipped
 
 GROUP = "criteria"
 SHOWN_OF_REFUSED = 400  # characters of an answer that `rejected.jsonl` repeats
-_OTHER: dict[Preference, Preference] = {"a": "b", "b": "a", "tie": "tie"}
 _CHECKS = {"VAGUE": "checked vague", "SPECIFIC": "checked over-specific", "LEAKING": "checked leaking"}
 
 
@@ -114,7 +113,7 @@ class Draft:
         """What the writer is asked next."""
         wanted = self.lacking
         if self.swapped:
-            wanted = {_OTHER[way]: number for way, number in wanted.items()}
+            wanted = {flipped(way): number for way, number in wanted.items()}
         # In one order, whichever side was drawn: the place in the list must not say more than the place on the page.
         return writing(self._shown(), {way: wanted[way] for way in ("a", "b", "tie") if way in wanted})
 
@@ -133,7 +132,7 @@ class Draft:
             self.refused.append(Refused(answer.text, written, attempt, -1))
             return
         for line, one in enumerate(written):
-            favours = _OTHER[one.favours] if self.swapped else one.favours
+            favours = flipped(one.favours) if self.swapped else one.favours
             reason = problem(one.criterion, self._ground, self._others())
             if reason is None and favours not in self.lacking:
                 reason = "surplus"

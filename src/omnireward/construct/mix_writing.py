@@ -19,13 +19,12 @@ from omnireward.construct.spool import Spool
 from omnireward.errors import SourceError
 from omnireward.media_store import MediaStore
 from omnireward.sources import BadRows, read_place
-from omnireward.types import Preference, Sample
+from omnireward.types import Sample, flipped
 
 ORIGINS = 1_000  # names that are counted; what a sample says of its origin is anybody's text
 ORIGIN_LENGTH = 200  # characters of one that are kept
 OTHERS = "(others)"
 _NUMBERED = re.compile(r"#\d+\Z")
-_OTHER: dict[Preference, Preference] = {"a": "b", "b": "a", "tie": "tie"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ def _final(sample: Sample, source: Source, taken: Taken) -> Sample:
         id=name,
         cluster=f"{source.prefix}:{sample.cluster}",
         comparison=sample.comparison.swap() if taken.swap else sample.comparison,
-        preference=_OTHER[sample.preference] if taken.swap else sample.preference,
+        preference=flipped(sample.preference) if taken.swap else sample.preference,
         provenance=provenance,
     )
 

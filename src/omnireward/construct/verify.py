@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from omnireward import provenance
+from omnireward import atomic, provenance
 from omnireward.construct import parts as all_parts
 from omnireward.construct.parts import Part
 from omnireward.construct.running import Outcome, end, is_done, nothing, run_step, size, watched
@@ -142,8 +142,7 @@ def _decide(config: VerifyConfig, part: Part, votes: Sequence[_Votes]) -> dict[s
     named, labels = _provenance(config), config.labels
     with ExitStack() as stack:
         writer = stack.enter_context(SampleWriter(folder, media=config.out))
-        fresh = [folder / f".{name}.new" for name in (REJECTED, SAYS)]
-        refused, says_file = (stack.enter_context(path.open("w", encoding="utf-8")) for path in fresh)
+        refused, says_file = (stack.enter_context(atomic.whole(folder / name)) for name in (REJECTED, SAYS))
         samples = config.read(part, BadRows(skip=config.skip_bad_rows))
         for sample, by_verifier in _gathered(config, samples, votes):
             says = [say(found) for found in by_verifier]
@@ -162,8 +161,6 @@ def _decide(config: VerifyConfig, part: Part, votes: Sequence[_Votes]) -> dict[s
             else:
                 kept += 1
                 writer.add(replace(sample, provenance={"source": source, **sample.provenance, **named}))
-    for path, name in zip(fresh, (REJECTED, SAYS), strict=True):
-        path.replace(folder / name)
     return {"kept": kept, "rejected": rejected, "failed": failed, "first_error": first_error}
 
 

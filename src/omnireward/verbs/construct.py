@@ -1,4 +1,4 @@
-"""omnireward construct: criteria, verification, a mixture."""
+"""omnireward construct: criteria, verification, a mixture, critiques."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from omnireward.construct.criteria_config import CriteriaConfig
+from omnireward.construct.critiques_config import CritiquesConfig
 from omnireward.construct.mix_config import MixConfig
 from omnireward.construct.verify_config import VerifyConfig
 from omnireward.errors import UnknownNameError
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
     from omnireward.construct.running import Outcome
     from omnireward.judges import Estimate
 
-_Config = TypeVar("_Config", CriteriaConfig, VerifyConfig)
+_Config = TypeVar("_Config", CriteriaConfig, CritiquesConfig, VerifyConfig)
 
 
 def run(words: list[str]) -> None:
     """Make preference data with criteria: have them written (criteria), verified (verify), and mixed (mix).
+    For a judge that writes, have critiques written (critiques).
 
-    usage: omnireward construct {criteria,verify,mix} [--recipe NAME_OR_FILE] [flags]
+    usage: omnireward construct {criteria,verify,mix,critiques} [--recipe NAME_OR_FILE] [flags]
            omnireward construct criteria --help
 
     Each step reads samples and writes a folder of samples, which is a dataset: the next step, `train`, `annotate` and
@@ -40,6 +42,7 @@ def run(words: list[str]) -> None:
       omnireward construct verify --samples out/written --verifiers api:ONE api:TWO api:THREE --out out/verified
       omnireward construct mix --sources ultrafeedback:data/uf 1 out/verified 1 --out out/mixed
       omnireward train --recipe miniature --datasets out/mixed 1 --out out/run
+      omnireward construct critiques --samples out/mixed --writer api:MODEL --out out/critiques
     """
     if not words or words[0] in ("-h", "--help"):
         print(described(run))
@@ -89,6 +92,27 @@ def _verify(words: list[str]) -> None:
     _show(config, _stoppable(verify.verify, config))
 
 
+def _critiques(words: list[str]) -> None:
+    """Have a model judge samples in writing, and keep the answers that come to what people preferred.
+
+    The writer is asked as a judge is, and is not told the preference. critiques.jsonl holds what is kept, beside the
+    samples; a judge that writes is taught with it.
+
+    Examples:
+      omnireward construct critiques --samples out/mixed --writer api:MODEL --most 4 --out out/critiques
+      omnireward construct critiques --samples data/mine --writer generative:models/Qwen --order both --balance \
+--out out/critiques
+    """
+    config = parse("construct critiques", _critiques, CritiquesConfig, words)
+    from omnireward.construct import critiques
+
+    if config.dry_run:
+        estimate = critiques.dry_run(config)
+        _show_estimate({"samples": estimate.samples, "of them unreadable": estimate.unreadable}, estimate.estimate)
+        return
+    _show(config, _stoppable(critiques.critiques, config))
+
+
 def _mix(words: list[str]) -> None:
     """Make one dataset of several: weights and caps, splits that share nothing, no overlap with benchmarks, a card.
 
@@ -103,7 +127,7 @@ def _mix(words: list[str]) -> None:
     _show_mixture(config, mix(config))
 
 
-_STEPS: dict[str, Verb] = {"criteria": _criteria, "verify": _verify, "mix": _mix}
+_STEPS: dict[str, Verb] = {"criteria": _criteria, "verify": _verify, "mix": _mix, "critiques": _critiques}
 
 
 def _stoppable(step: Callable[[_Config], Outcome], config: _Config) -> Outcome:
@@ -114,13 +138,17 @@ def _stoppable(step: Callable[[_Config], Outcome], config: _Config) -> Outcome:
         raise
 
 
-def _show(config: CriteriaConfig | VerifyConfig, outcome: Outcome) -> None:
+def _show(config: CriteriaConfig | CritiquesConfig | VerifyConfig, outcome: Outcome) -> None:
     """What a step did, and what it left for another run."""
-    from omnireward.construct import criteria_report, pages, verify_report
+    from omnireward.construct import criteria_report, critiques_report, pages, verify_report
 
-    report = criteria_report if isinstance(config, CriteriaConfig) else verify_report
+    page = {
+        CriteriaConfig: criteria_report.page,
+        CritiquesConfig: critiques_report.page,
+        VerifyConfig: verify_report.page,
+    }[type(config)]
     if outcome.merged:
-        Console().print(pages.render_terminal(report.page(criteria_report.read_report(config.out))))
+        Console().print(pages.render_terminal(page(criteria_report.read_report(config.out))))
         print(f"The samples are in {config.out}; the page is {config.out / 'report.html'}.")
     if outcome.spent is not None:
         print(f"Spent so far: {outcome.spent:,.2f}.")
