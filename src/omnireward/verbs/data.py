@@ -13,6 +13,7 @@ from rich.console import Console
 
 from omnireward.errors import RecipeError
 from omnireward.inspection.config import InspectConfig
+from omnireward.questions.config import QuestionsConfig
 from omnireward.sample_text import describe
 from omnireward.sources import BadRows, read_place
 from omnireward.verbs import described
@@ -49,17 +50,20 @@ class ShowConfig:
 
 
 def run(words: list[str]) -> None:
-    """Look at samples (data show), find out what a source holds (data inspect), or write a benchmark (data export).
+    """Look at samples (data show), find out what a source holds (data inspect), write a benchmark (data export), or
+    write the questions that a judge is asked, with their reward, for EasyR1 and verl (data questions).
 
     Examples:
       omnireward data show miniature --limit 3
       omnireward data inspect ultrafeedback:data/uf --against omni_rewardbench:data/OmniRewardBench --out out/look
       omnireward data export --benchmark miniature --form parquet --out out/world
+      omnireward data questions miniature --to easyr1 --swapped --out out/easyr1
     """
     actions: dict[str, Callable[..., object]] = {
         "show": ShowConfig,
         "inspect": InspectConfig,
         "export": ExportConfig,
+        "questions": QuestionsConfig,
     }
     config: object = tyro.extras.subcommand_cli_from_dict(
         actions, prog="omnireward data", description=described(run), args=words
@@ -76,6 +80,13 @@ def run(words: list[str]) -> None:
         Console().print(render_terminal(inspect_source(config)))
         if config.out is not None:
             print(f"The page: {config.out / 'inspection.html'}")
+    elif isinstance(config, QuestionsConfig):
+        from omnireward.questions.write import write_questions
+
+        written = write_questions(config)
+        print(f"{written.sizes.rows:,} questions about {written.samples:,} samples are in {config.out}.")
+        if written.left_out:
+            print(f"Left out: {written.reasons}.")
     elif isinstance(config, ShowConfig):
         if config.limit < 1:
             raise RecipeError(f"limit must be at least 1, not {config.limit}.")
