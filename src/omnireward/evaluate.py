@@ -28,7 +28,17 @@ import omnireward
 from omnireward import atomic, gallery, provenance
 from omnireward.errors import JournalError, MediaError, PromptError, RecipeError, SourceError
 from omnireward.journal import Journal
-from omnireward.judges import ASKING, SHOWING, Estimate, Judge, JudgeOptions, PatientJudge, judge_kind, open_judge
+from omnireward.judges import (
+    ASKING,
+    SHOWING,
+    Estimate,
+    Judge,
+    JudgeOptions,
+    PatientJudge,
+    SelectiveJudge,
+    judge_kind,
+    open_judge,
+)
 from omnireward.judging import Outcome, judge_all
 from omnireward.progress import Progress
 from omnireward.sources import BadRows, open_place, read_place
@@ -166,7 +176,8 @@ def _opened(config: EvaluateConfig, stack: ExitStack, calls: Path | None) -> Jud
 
 def _run(config: EvaluateConfig, judge: Judge, votes: int, bad_rows: BadRows, skipped: Counter[str]) -> dict[str, Any]:
     """What run.json says."""
-    reads = judge_kind(config.judge).reads & (ASKING | SHOWING | {"join_audio"})
+    own = judge.reads if isinstance(judge, SelectiveJudge) else judge_kind(config.judge).reads
+    reads = own & (ASKING | SHOWING | {"join_audio"})
     per_sample = config.repeats * (2 if config.order == "both" else 1)
     return {
         "judge": provenance.portable(config.judge, config.out),
@@ -174,7 +185,7 @@ def _run(config: EvaluateConfig, judge: Judge, votes: int, bad_rows: BadRows, sk
         "seed": config.seed,
         "fingerprint": judge.fingerprint,
         "settings": {"order": config.order, "repeats": config.repeats, "criterion": config.criterion}
-        | {name: getattr(config, name) for name in sorted(reads)},
+        | config.told(reads),
         "command": provenance.command("evaluate", config, config.out),
         "version": omnireward.__version__,
         "samples": votes // per_sample,

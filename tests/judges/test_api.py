@@ -128,6 +128,39 @@ def test_an_endpoint_without_logprobs_gives_errors(judge: Open) -> None:
         assert "gave no log-probabilities" in judgement.error
 
 
+def test_samples_are_calls_with_seeds_of_their_own_and_vote(judge: Open) -> None:
+    """Seeds 7, 8, 9, 10: two say B, one A, one nothing; the second vote is seeds 11 to 14."""
+    says = {7: "VERDICT: B", 8: "VERDICT: A", 9: "Well.", 10: "VERDICT: B"}
+    with Scripted(lambda body: says.get(body["seed"], "VERDICT: TIE")) as server:
+        opened = judge(server, samples=4, temperature=0.5, seed=7)
+        (found,) = opened([texts(0)])
+        assert found.probabilities == pytest.approx((1 / 3, 0, 2 / 3))
+        assert found.verdict == "b"
+        assert found.margin == pytest.approx(-1 / 3)
+        assert found.rationale == "VERDICT: B\n(Of 4 answers: 1 A, 0 TIE, 2 B, 1 without a verdict.)"
+        assert opened.submit(texts(0), 1).result().verdict == "tie"
+        assert sorted(body["seed"] for body in server.bodies) == list(range(7, 15))
+        estimate = opened.estimate(texts(0))
+        assert (estimate.calls, estimate.paid) == (4, 4)
+
+
+def test_half_of_the_samples_are_asked_with_the_responses_exchanged(judge: Open) -> None:
+    """Always the first place: one for each, so no preference."""
+    with Scripted(lambda _: "VERDICT: A") as server:
+        (found,) = judge(server, samples=2, swap_half=True)([texts(0)])
+        assert (found.probabilities, found.verdict, found.margin) == ((0.5, 0.0, 0.5), "tie", 0.0)
+        first = [words_of(body).index("one answer") < words_of(body).index("another") for body in server.bodies]
+        assert sorted(first) == [False, True]
+
+
+def test_a_sample_whose_call_fails_is_counted_and_the_others_vote(judge: Open) -> None:
+    plan = lambda body, _: Fault(status=400) if body["seed"] == 1 else None  # noqa: E731
+    with Scripted(lambda _: "VERDICT: A", plan=plan) as server:
+        (found,) = judge(server, samples=3, temperature=1)([texts(0)])
+        assert (found.verdict, found.error) == ("a", "")
+        assert found.rationale.endswith("(Of 3 answers: 2 A, 0 TIE, 0 B, 1 failed.)")
+
+
 def test_media_are_shown_in_reading_order(judge: Open) -> None:
     comparison = Comparison(
         (Turn("user", (Text("Edit "), picture(1), Text(" please"))),), (picture(2),), (picture(3), Text("done"))
@@ -249,10 +282,10 @@ def test_what_nobody_expects_is_raised_and_not_lost(judge: Open, monkeypatch: py
     with Scripted() as server:
         opened = judge(server)
         with monkeypatch.context() as patch:
-            patch.setattr(api, "judgement", bug)
+            patch.setattr(api, "judged", bug)
             assert isinstance(opened.submit(texts(0)).exception(60), ZeroDivisionError)
         with monkeypatch.context() as patch:
-            patch.setattr(api, "questions", bug)
+            patch.setattr(api, "asked_of", bug)
             assert isinstance(opened.submit(texts(1)).exception(60), ZeroDivisionError)
         assert opened([texts(2)])[0].verdict is not None
 

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import torch
 
-from omnireward.errors import MissingExtraError, RecipeError
+from omnireward import report
+from omnireward.errors import CheckpointError, MissingExtraError, RecipeError
+from omnireward.evaluate import EvaluateConfig, evaluate
 from omnireward.generation import ChatModel
 from omnireward.generation.tiny import write_tiny_chat_model
-from omnireward.judges import JudgeOptions, RepeatingJudge, generative, open_judge
+from omnireward.judges import JudgeOptions, RepeatingJudge, generative, open_judge, reward
 from omnireward.judges.generative import GenerativeJudge
 from omnireward.miniature.world import World, samples
 from omnireward.presentation import Message
@@ -153,6 +155,8 @@ def test_the_fingerprint_changes_with_everything_that_judgements_depend_on(folde
         {"max_tokens": 7},
         {"temperature": 0.5},
         {"temperature": 0.5, "seed": 1},
+        {"temperature": 0.5, "samples": 2},
+        {"temperature": 0.5, "samples": 2, "swap_half": True},
         {"frames": 3},
         {"views": 2},
         {"picture_side": 100},
@@ -198,3 +202,82 @@ def test_votes_of_several_numbers_are_drawn_apart_and_the_same_number_says_the_s
     assert len({judgement.rationale for judgement in first}) > 1
     assert judge.repeat(asked[:5], range(5)) == first[:5]
     assert judge(asked[:2]) == [first[0]] * 2
+
+
+def test_samples_of_one_comparison_are_the_votes_that_it_would_get_one_by_one(folder: Path) -> None:
+    """The second vote of two samples is the votes 2 and 3 of one."""
+    alone = _open(folder, temperature=3.0).repeat([one for one in GOOD[:3] for _ in "ab"], [2, 3] * 3)
+    several = _open(folder, temperature=3.0, samples=2).repeat(GOOD[:3], [1] * 3)
+    for place, judgement in enumerate(several):
+        verdicts = [one.verdict for one in alone[2 * place : 2 * place + 2]]
+        assert judgement.probabilities == tuple(verdicts.count(side) / 2 for side in ("a", "tie", "b"))
+        assert judgement.margin == (verdicts.count("a") - verdicts.count("b")) / 2
+    assert len({judgement.probabilities for judgement in several}) > 1
+
+
+def test_with_half_of_the_samples_swapped_exchanging_the_responses_exchanges_the_judgement(folder: Path) -> None:
+    judge = _open(folder, temperature=3.0, samples=4, swap_half=True)
+    asked = GOOD[:2]
+    there, back = judge(asked), judge([comparison.swap() for comparison in asked])
+    assert [one.probabilities for one in there] == [one.swap().probabilities for one in back]
+    assert [one.margin for one in there] == [one.swap().margin for one in back]
+    assert any(one.margin for one in there)
+
+
+def test_many_samples_of_few_comparisons_are_answered_some_at_a_time(folder: Path) -> None:
+    memory = _SmallMemory(room=99)
+    judgements = replace(_open(folder, temperature=1.0, samples=20), model=memory)(GOOD[:2])  # type: ignore[arg-type]
+    assert memory.batches == [16, 16, 8]
+    assert [judgement.probabilities for judgement in judgements] == [(1.0, 0.0, 0.0)] * 2
+
+
+def test_a_sample_that_fails_is_counted_and_the_others_vote(folder: Path) -> None:
+    class Forgetful:
+        def answers(self, batch: Sequence[Sequence[Message]], *, seeds: Sequence[int], **_: object) -> list[Answer]:
+            if 2 in seeds:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return [Answer("VERDICT: A") for _ in batch]
+
+    judge = replace(_open(folder, temperature=1.0, samples=4), model=Forgetful())  # type: ignore[arg-type]
+    (judgement,) = judge(GOOD[:1])
+    assert (judgement.verdict, judgement.error) == ("a", "")
+    assert judgement.rationale.endswith("(Of 4 answers: 3 A, 0 TIE, 0 B, 1 failed.)")
+    (broken,) = judge([BROKEN])
+    assert (broken.probabilities, broken.margin) == (None, None)
+    assert "gone.png" in broken.error
+
+
+def test_a_reward_model_is_refused_and_its_judge_named(tmp_path: Path) -> None:
+    assert reward.JUDGE.example is not None
+    reward.JUDGE.example(tmp_path)
+    with pytest.raises(CheckpointError, match=f"holds a reward model.*reward:{tmp_path}"):
+        open_judge(f"generative:{tmp_path}")
+    (tmp_path / "omnireward.json").unlink()  # as others publish them
+    with pytest.raises(CheckpointError, match=f"holds a reward model.*reward:{tmp_path}"):
+        open_judge(f"generative:{tmp_path}")
+
+
+def test_the_shares_of_samples_are_what_the_report_holds_against_what_people_said(folder: Path, tmp_path: Path) -> None:
+    config = EvaluateConfig(
+        judge=f"generative:{folder}",
+        benchmark="miniature",
+        tasks=("T2T",),
+        limit=6,
+        out=tmp_path,
+        temperature=3.0,
+        samples=3,
+    )
+    evaluate(config)
+    found = report.read(tmp_path)
+    assert (found.run.settings["samples"], found.run.settings["swap_half"]) == (3, False)
+    claims = []
+    for record in found.records:
+        assert record.probabilities is not None
+        assert all(share * 3 == pytest.approx(round(share * 3)) for share in record.probabilities)
+        a, _, b = record.probabilities
+        if record.preference != "tie" and a + b:
+            claims.append(a / (a + b))
+    held = report.build(found.run, found.records).reliability
+    assert held is not None
+    assert held.samples == len(claims) > 2
+    assert sum(one.samples * one.claimed for one in held.bins) == pytest.approx(sum(claims))

@@ -29,6 +29,12 @@ from omnireward.judges import ASKING, CALLING, SHOWING, Estimate, JudgeKind, Jud
         ({"budget": 1.0}, "--price-in"),
         ({"budget": 1.0, "price_in": 1.0}, "--price-out"),
         ({"logprobs": True, "mode": "pointwise"}, "logprobs"),
+        ({"samples": 0}, "samples must be at least 1"),
+        ({"samples": 4}, "--temperature 1"),
+        ({"samples": 4, "temperature": 1, "mode": "pointwise"}, "mode pointwise"),
+        ({"samples": 4, "temperature": 1, "logprobs": True}, "logprobs"),
+        ({"samples": 3, "temperature": 1, "swap_half": True}, "even number of samples, not 3"),
+        ({"swap_half": True}, "even number of samples, not 1"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(values: dict[str, Any], named: str) -> None:
@@ -53,6 +59,13 @@ def test_an_option_that_is_not_read_is_refused_and_the_seed_never_is() -> None:
         open_judge("longer", replace(JudgeOptions(), max_tokens=5))
     assert open_judge("longer", JudgeOptions(seed=7)).fingerprint == "longer:1"
     assert judge_kind("random").reads == frozenset()
+
+
+def test_how_samples_are_drawn_is_told_only_where_there_are_several() -> None:
+    """Or a run from before there could be several could not be gone on with."""
+    assert JudgeOptions().told({"samples", "ties", "swap_half"}) == {"ties": True}
+    several = JudgeOptions(samples=4, temperature=0.7).told({"samples", "swap_half", "temperature"})
+    assert several == {"samples": 4, "swap_half": False, "temperature": 0.7}
 
 
 def test_estimates_add_up_and_an_unknown_cost_stays_unknown() -> None:

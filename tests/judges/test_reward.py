@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from omnireward.backbones.minicpm_o import tiny
 from omnireward.encoded import Encoded
-from omnireward.errors import RecipeError, UnknownNameError
+from omnireward.errors import CheckpointError, RecipeError, UnknownNameError
 from omnireward.judges import ForesightedJudge, Judge, open_judge, reward
 from omnireward.media import encode
+from omnireward.policy import Policy
 from omnireward.types import Comparison, Media, Side, Text, Turn
 
 
@@ -112,5 +114,11 @@ def test_a_folder_below_home_is_found_behind_the_colon(monkeypatch: pytest.Monke
 
 
 def test_a_folder_without_its_kind_is_told_how_it_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnknownNameError, match=f"reward:{tmp_path}"):
+    with pytest.raises(UnknownNameError, match=f"reward:{tmp_path}, or generative:{tmp_path}"):
         open_judge(str(tmp_path))
+
+
+def test_a_judge_that_writes_is_refused_and_how_to_judge_with_it_said(tmp_path: Path) -> None:
+    Policy.new(tiny(["Tell me about tea."], 0), "minicpm_o", 0).save(tmp_path)
+    with pytest.raises(CheckpointError, match=f"Judge with generative:{tmp_path}"):
+        open_judge(f"reward:{tmp_path}")

@@ -14,9 +14,14 @@ from tests.serve.running import Running, part_body, serving, turns_body
 from tests.served import serving as chat_serving
 from tests.served import tiny_chat_model
 
+from omnireward.backbones.minicpm_o import tiny
 from omnireward.client import Client
-from omnireward.judges import Judge, open_judge
+from omnireward.judges import Judge, JudgeOptions, open_judge
+from omnireward.judges._policy_judge import PolicyJudge
 from omnireward.miniature.world import World, samples
+from omnireward.policy import Policy
+from omnireward.prompts import Form
+from omnireward.serve.config import ServeConfig
 from omnireward.types import PAPER_TASKS, Comparison, Judgement
 
 UNSURE = "Who can tell?"
@@ -153,3 +158,31 @@ def test_a_model_behind_an_endpoint_is_served_as_the_same_model_from_its_folder(
         with serving(open_judge(name), name=name) as one:
             replies = _shuffled(one, _asked(sound=False), 2)
     assert [_found(reply) for reply in replies] == [_said(judgement) for judgement in own]
+
+
+def test_several_samples_vote_as_in_this_process_and_their_shares_are_served(folder: Path) -> None:
+    options = ServeConfig(
+        judge=f"generative:{folder}", samples=4, swap_half=True, temperature=3.0, max_tokens=24
+    ).options
+    writer = open_judge(f"generative:{folder}", options)
+    asked = _asked(sound=False)[:2]
+    with serving(writer, name="generative:chat") as one:
+        replies = _shuffled(one, asked, 2)
+    for reply, judgement in zip(replies, writer(asked), strict=True):
+        assert judgement.probabilities is not None
+        shares = dict(zip(("a", "tie", "b"), judgement.probabilities, strict=True))
+        assert _found(reply) == _said(judgement) | {"probabilities": shares}
+
+
+def test_a_judge_that_was_trained_here_is_served_and_keeps_nothing_of_strangers_on_disk(tmp_path: Path) -> None:
+    words = ["Tell me of tea. Here is a picture."] * 9
+    Policy.new(tiny(words, 0), "minicpm_o", 0, Form("pairwise", critique=True, ties=True)).save(tmp_path)
+    judge = open_judge(f"generative:{tmp_path}", JudgeOptions(max_tokens=6))
+    assert isinstance(judge, PolicyJudge)
+    judge.model.features.store = "somewhere"  # type: ignore[assignment]
+    asked = [comparison for comparison in _asked(sound=False) if comparison.response_a != comparison.response_b][3:5]
+    with serving(judge, name=f"generative:{tmp_path}") as one:
+        assert judge.model.features.store is None
+        found = [_found(reply) for reply in _shuffled(one, asked, 3)]
+    assert found == [{"margin": None, "rationale": one.rationale} for one in judge(asked)]
+    judge.close()

@@ -25,7 +25,7 @@ if find_spec("httpx") is None:
     raise MissingExtraError("the client", "serve")
 
 from omnireward.client.calls import AsyncClient, Client
-from omnireward.client.replies import Pair
+from omnireward.client.replies import Pair, Ranked
 from omnireward.client.tries import CallLimits
 
-__all__ = ["AsyncClient", "CallLimits", "Client", "Pair"]
+__all__ = ["AsyncClient", "CallLimits", "Client", "Pair", "Ranked"]

@@ -19,10 +19,17 @@ from typing import Any, Generic, Self, TypeVar, cast
 
 import httpx
 
-from omnireward.client.replies import Pair
+from omnireward.client.replies import Pair, Ranked
 from omnireward.client.servers import Servers
 from omnireward.client.tries import DEFAULT_LIMITS, CallLimits, Reply, Send, Task, course
-from omnireward.client.wire import ahead_of_ask, ahead_of_comparison, judgement_call, pairs_call, rewards_call
+from omnireward.client.wire import (
+    ahead_of_ask,
+    ahead_of_comparison,
+    judgement_call,
+    pairs_call,
+    ranking_call,
+    rewards_call,
+)
 from omnireward.serve.asking import OWN_ID, Ask, Reward
 from omnireward.types import Comparison, Judgement, Part, Text, Turn
 
@@ -97,6 +104,10 @@ class Client(_Caller[httpx.Client, threading.Semaphore, httpx.BaseTransport]):
         """How each two responses compare; those of a response without a reward are left out. As `rewards`."""
         return self._made(_pairs(_ask(prompt, responses, criterion)))
 
+    def rank(self, prompt: Prompt, responses: Sequence[Response], criterion: str = "") -> Ranked:
+        """A strength for each response, from what a judge that compares says of two at a time. As `rewards`."""
+        return self._made(_ranking(_ask(prompt, responses, criterion)))
+
     def ask(self, asks: Sequence[Ask]) -> list[list[Reward]]:
         """Rewards of several prompts, whose calls are under way together. Raises CallError, OSError."""
         with ThreadPoolExecutor(self._limits.concurrency) as pool:
@@ -156,6 +167,10 @@ class AsyncClient(_Caller[httpx.AsyncClient, asyncio.Semaphore, httpx.AsyncBaseT
     async def pairs(self, prompt: Prompt, responses: Sequence[Response], criterion: str = "") -> list[Pair]:
         """How each two responses compare; those of a response without a reward are left out. As `rewards`."""
         return await self._made(_pairs(_ask(prompt, responses, criterion)))
+
+    async def rank(self, prompt: Prompt, responses: Sequence[Response], criterion: str = "") -> Ranked:
+        """A strength for each response, from what a judge that compares says of two at a time. As `rewards`."""
+        return await self._made(_ranking(_ask(prompt, responses, criterion)))
 
     async def ask(self, asks: Sequence[Ask]) -> list[list[Reward]]:
         """Rewards of several prompts, whose calls are under way together. Raises CallError, OSError."""
@@ -224,6 +239,10 @@ def _rewards(ask: Ask) -> Task[list[Reward]]:
 
 def _pairs(ask: Ask) -> Task[list[Pair]]:
     return Task(ahead_of_ask(ask), lambda uploaded: pairs_call(ask, uploaded))
+
+
+def _ranking(ask: Ask) -> Task[Ranked]:
+    return Task(ahead_of_ask(ask), lambda uploaded: ranking_call(ask, uploaded))
 
 
 def _judgement(comparison: Comparison) -> Task[Judgement]:

@@ -1,4 +1,4 @@
-"""Replies become rewards, pairs and judgements, distrusted.
+"""Replies become rewards, pairs, judgements and rankings, distrusted.
 
 A reply that holds anything else than what was asked for is an error, and so is one to another request, a number that is
 not finite, and numbers that contradict each other.
@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import Any, cast, get_args
 
 from omnireward.errors import CallError, CallFailedError
+from omnireward.ranking.groups import Strength
 from omnireward.serve.asking import OWN_ID, SCHEMA, Problem, ProblemKind, Reward
 from omnireward.types import Judgement, Preference
 
@@ -35,6 +36,23 @@ class Pair:
     margin: float
     probabilities: tuple[float, float, float]
     tie_threshold: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What a server found out about responses to one prompt by comparing two at a time.
+
+    Attributes:
+        strengths: of each response, by Bradley-Terry with a mean of 0; or why it has none.
+        calls: comparisons that were asked.
+        failed: how many of them gave nothing.
+        without_verdict: how many were answered without a verdict.
+    """
+
+    strengths: tuple[Strength | Problem, ...]
+    calls: int
+    failed: int
+    without_verdict: int
 
 
 def parsed(content: bytes) -> object:
@@ -126,6 +144,27 @@ def read_judgement(reply: object) -> Judgement:
         verdict=cast("Preference | None", verdict),
         rationale=str(found.get("rationale", "")),
     )
+
+
+def read_ranking(reply: object, count: int) -> Ranked:
+    """Strengths of so many responses. Raises CallFailedError where it is none."""
+    found = reply.get("ranking") if isinstance(reply, dict) else None
+    rows = found.get("strengths") if isinstance(found, dict) else None
+    if not isinstance(found, dict) or not isinstance(rows, list) or len(rows) != count:
+        raise _strange(f"a reply without the {count} strengths that were asked for")
+    counts = [found.get(name) for name in ("calls", "failed", "without_verdict")]
+    if not all(type(one) is int and one >= 0 for one in counts):
+        raise _strange("numbers of comparisons that are none")
+    return Ranked(tuple(_strength(each) for each in rows), *cast("list[int]", counts))
+
+
+def _strength(value: object) -> Strength | Problem:
+    if isinstance(value, dict) and "problem" in value:
+        return _problem(value["problem"])
+    named = _named(value, ("value", "standard_error"))
+    if named is None or named[1] < 0:
+        raise _strange("a strength that is none")
+    return Strength(*named)
 
 
 def _reward(value: object) -> Reward:

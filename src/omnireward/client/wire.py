@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from omnireward.client.replies import Pair, read_judgement, read_pairs, read_rewards, read_upload
+from omnireward.client.replies import (
+    Pair,
+    Ranked,
+    read_judgement,
+    read_pairs,
+    read_ranking,
+    read_rewards,
+    read_upload,
+)
 from omnireward.errors import PromptError
 from omnireward.serve.asking import Ask, Reward
 from omnireward.types import Comparison, Judgement, Media, Part, Text, Turn
@@ -54,6 +62,13 @@ def pairs_call(ask: Ask, uploaded: Uploaded) -> Call[list[Pair]]:
         "/v1/rewards",
         lambda: _rewards_body(ask, uploaded, pairs=True),
         lambda reply: read_pairs(reply, len(ask.responses)),
+    )
+
+
+def ranking_call(ask: Ask, uploaded: Uploaded) -> Call[Ranked]:
+    """Asks for a ranking of one prompt's responses."""
+    return Call(
+        "/v1/rankings", lambda: _rewards_body(ask, uploaded), lambda reply: read_ranking(reply, len(ask.responses))
     )
 
 

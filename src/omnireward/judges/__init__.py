@@ -10,13 +10,31 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from omnireward import plugins
 from omnireward.errors import RecipeError, UnknownNameError
+from omnireward.judges._options import ASKING, CALLING, SHOWING, AskOptions, JudgeOptions, Mode
 from omnireward.types import Comparison, Judgement, Task
 
-Mode = Literal["pairwise", "pointwise"]
+__all__ = [
+    "ASKING",
+    "CALLING",
+    "SHOWING",
+    "AskOptions",
+    "Estimate",
+    "ForesightedJudge",
+    "Judge",
+    "JudgeKind",
+    "JudgeOptions",
+    "Mode",
+    "PatientJudge",
+    "RepeatingJudge",
+    "SelectiveJudge",
+    "judge_kind",
+    "open_judge",
+    "refuse_argument",
+]
 
 
 class Judge(Protocol):
@@ -61,6 +79,16 @@ class ForesightedJudge(Judge, Protocol):
         ...
 
 
+@runtime_checkable
+class SelectiveJudge(Judge, Protocol):
+    """A judge that reads fewer options than its kind: evaluation writes down only those that it reads."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The options that it reads besides the seed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What judging would take: an upper bound. `paid` of the `calls` are in the file of finished calls already, and the
@@ -72,6 +100,13 @@ class Estimate:
     prompt_tokens: int = 0
     answer_tokens: int = 0
     cost: float | None = None
+
+    def times(self, count: int) -> Estimate:
+        """So many of the same."""
+        cost = None if self.cost is None else self.cost * count
+        return Estimate(
+            self.calls * count, self.paid * count, self.prompt_tokens * count, self.answer_tokens * count, cost
+        )
 
     def plus(self, other: Estimate) -> Estimate:
         """The sum of two."""
@@ -109,81 +144,6 @@ class PatientJudge(Judge, Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class JudgeOptions:
-    """How a judge is asked, and how it is called. Each kind of judge reads some of them."""
-
-    seed: int = 0
-    """Seed for judges that draw, for answer order, and sent with every call; part of what identifies a run."""
-    mode: Mode = "pairwise"
-    """Show both responses and ask which is better, or show one at a time and ask for a score."""
-    critique: bool = True
-    """Ask for a critique before the verdict; otherwise for the verdict alone."""
-    ties: bool = True
-    """Allow the verdict that neither response is better."""
-    logprobs: bool = False
-    """Read P(a), P(tie), P(b) from the probabilities of the answer's first token; asks for the verdict alone."""
-    temperature: float = 0.0
-    """Of sampling; 0 takes the likeliest token."""
-    max_tokens: int = 1024
-    """Most tokens of one answer; an answer cut off has no verdict."""
-    frames: int | None = None
-    """Pictures of each video; by default 10 of one in the prompt and 5 of one in a response, as in the paper."""
-    views: int = 4
-    """Pictures of each 3D object."""
-    picture_side: int = 768
-    """Longest side of a picture that the judge is shown, in pixels."""
-    join_audio: float | None = None
-    """Join the clips of one question into one, with so many seconds of silence between; each is sent alone when not
-    given."""
-    base_url: str = ""
-    """Endpoint of an API judge, such as http://127.0.0.1:8000/v1; the environment's OPENAI_BASE_URL when empty."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Environment variable that holds the endpoint's key."""
-    concurrency: int = 64
-    """Most calls under way at once; fewer while the endpoint says that it is overloaded."""
-    timeout: float = 120.0
-    """Seconds that one try of a call may take."""
-    tries: int = 8
-    """Most tries of one call."""
-    patience: float = 900.0
-    """Most seconds for one call, all its tries and waits together."""
-    budget: float | None = None
-    """Most money for all that the file of calls holds of this model; needs both prices."""
-    price_in: float | None = None
-    """Price of a million prompt tokens."""
-    price_out: float | None = None
-    """Price of a million answer tokens."""
-    calls: Path | None = None
-    """File of finished calls; runs that name the same file pay once. By default calls.jsonl in the output folder."""
-
-    def __post_init__(self) -> None:
-        least = {"max_tokens": 1, "views": 1, "picture_side": 28, "concurrency": 1, "tries": 1, "temperature": 0}
-        if self.frames is not None:
-            least["frames"] = 1
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise RecipeError(f"{name} must be at least {value}, not {getattr(self, name)}.")
-        for name in ("timeout", "patience"):
-            if not getattr(self, name) > 0:
-                raise RecipeError(f"{name} must be above 0 seconds, not {getattr(self, name)}.")
-        for name in ("join_audio", "budget", "price_in", "price_out"):
-            if (value := getattr(self, name)) is not None and not value >= 0:
-                raise RecipeError(f"{name} must be at least 0, not {value}.")
-        if self.budget is not None and (self.price_in is None or self.price_out is None):
-            raise RecipeError("a budget needs prices: add --price-in and --price-out, for a million tokens each.")
-        if self.logprobs and self.mode == "pointwise":
-            raise RecipeError("logprobs reads the probability of a verdict; a pointwise judge gives a score instead.")
-
-
-ASKING = frozenset({"mode", "critique", "ties", "logprobs", "max_tokens", "temperature"})
-SHOWING = frozenset({"frames", "views", "picture_side"})
-CALLING = frozenset(
-    {"base_url", "api_key_env", "concurrency", "timeout", "tries", "patience", "budget", "price_in", "price_out"}
-    | {"calls", "join_audio"}
-)
-
-
 @dataclass(frozen=True, slots=True)
 class JudgeKind:
     """How to open a judge: `open(argument, options)`; `argument` is what follows the colon in its name.
@@ -214,7 +174,10 @@ def judge_kind(name: str) -> JudgeKind:
         kind = plugins.load("judges", name.partition(":")[0])
     except UnknownNameError as error:
         if Path(name).is_dir():
-            raise UnknownNameError(f"{name} is a folder. A judge begins with its kind: reward:{name}") from error
+            raise UnknownNameError(
+                f"{name} is a folder. A judge begins with its kind: reward:{name}, or generative:{name} for one that "
+                "writes its verdicts."
+            ) from error
         raise
     if not isinstance(kind, JudgeKind):
         raise UnknownNameError(f"JUDGE of {name!r} is a {type(kind).__name__}; a judge plug-in defines a JudgeKind.")

@@ -26,8 +26,10 @@ from typing import TYPE_CHECKING
 
 from omnireward.errors import CallError, MediaError, MissingExtraError, PromptError, RecipeError
 from omnireward.judges import ASKING, CALLING, SHOWING, Estimate, JudgeKind, JudgeOptions
-from omnireward.presentation import PRESENTATION, Presenter
-from omnireward.prompts import Answer, Form, judgement, questions, wording_digest
+from omnireward.judges._sampled import Draw, draws
+from omnireward.judges._writing import asked_of, judged
+from omnireward.presentation import PRESENTATION, Message, Presenter
+from omnireward.prompts import Answer, Form, wording_digest
 from omnireward.types import Comparison, Judgement
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ class ApiJudge:
             "wording": wording_digest(self._form),
             "presentation": PRESENTATION,
             "shown": [options.frames, options.views, options.picture_side, options.join_audio],
+            **options.told({"samples", "swap_half"}),
         }
         return f"api:1:{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
 
@@ -99,8 +102,8 @@ class ApiJudge:
         """What judging a comparison would take; sends nothing. Raises MediaError, PromptError, OSError."""
         from omnireward.calls.estimates import prompt_tokens
 
-        asked = [self._present(question) for question in questions(comparison, self._form)]
-        unpaid = [messages for messages in asked if self._endpoint.known(messages, repeat) is None]
+        asked = self._asked(comparison, draws(self._options, repeat))
+        unpaid = [messages for messages, number in asked if self._endpoint.known(messages, number) is None]
         prompt, answer = sum(map(prompt_tokens, unpaid)), len(unpaid) * _max_tokens(self._options)
         price_in, price_out = self._options.price_in, self._options.price_out
         cost = None if price_in is None or price_out is None else (prompt * price_in + answer * price_out) / 1e6
@@ -114,31 +117,31 @@ class ApiJudge:
         self._reading.shutdown()
         self._present.close()
 
+    def _asked(self, comparison: Comparison, drawn: Sequence[Draw]) -> list[tuple[tuple[Message, ...], int]]:
+        """What is sent, and what is added to the seed: for each of the draws its questions."""
+        wanted = asked_of(comparison, self._form, drawn)
+        shown = {question: self._present(question) for question in dict.fromkeys(q for each in wanted for q in each)}
+        return [(shown[question], draw.number) for draw, each in zip(drawn, wanted, strict=True) for question in each]
+
     def _ask(self, comparison: Comparison, repeat: int, future: Future[Judgement]) -> None:
+        drawn = draws(self._options, repeat)
         try:
-            asked = [
-                self._endpoint.submit(self._present(question), repeat) for question in questions(comparison, self._form)
-            ]
+            asked = [self._endpoint.submit(*each) for each in self._asked(comparison, drawn)]
         except (MediaError, PromptError, OSError) as error:
             future.set_result(_failed(error))
             return
-        self._await(asked, future)
+        self._await(drawn, asked, future)
 
-    def _await(self, asked: Sequence[Future[Answer]], future: Future[Judgement]) -> None:
+    def _await(self, drawn: Sequence[Draw], asked: Sequence[Future[Answer]], future: Future[Judgement]) -> None:
         """Read the answers when the last of them has come."""
         for each in asked:
             if not each.done():
-                each.add_done_callback(lambda _: self._await(asked, future))
+                each.add_done_callback(lambda _: self._await(drawn, asked, future))
                 return
-        self._hand_on(self._reading, partial(self._read, asked, future), future)
+        self._hand_on(self._reading, partial(self._read, drawn, asked, future), future)
 
-    def _read(self, asked: Sequence[Future[Answer]], future: Future[Judgement]) -> None:
-        try:
-            answers = [each.result() for each in asked]
-        except CallError as error:
-            future.set_result(_failed(error))
-        else:
-            future.set_result(judgement(self._form, answers))
+    def _read(self, drawn: Sequence[Draw], asked: Sequence[Future[Answer]], future: Future[Judgement]) -> None:
+        future.set_result(judged(self._form, drawn, [_answer_or_why(each) for each in asked]))
 
     def _hand_on(self, pool: ThreadPoolExecutor, work: Callable[[], None], future: Future[Judgement]) -> None:
         """Work goes to a pool; what it does not expect is raised where the future is asked."""
@@ -153,6 +156,13 @@ class ApiJudge:
             pool.submit(work).add_done_callback(ended)
         except RuntimeError:  # the pool is shut down
             future.set_result(Judgement(None, error="the judge is closed."))
+
+
+def _answer_or_why(asked: Future[Answer]) -> Answer | str:
+    try:
+        return asked.result()
+    except CallError as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def _failed(error: Exception) -> Judgement:

@@ -1,7 +1,7 @@
-"""A local chat model as a judge: ``generative:FOLDER`` or ``generative:OWNER/REPO@REVISION``, asked as API judges are.
+"""A local model that writes as a judge: ``generative:FOLDER`` or ``generative:OWNER/REPO@REVISION``.
 
-Questions of a batch are answered together. Where that fails, for want of memory or because the model cannot take one of
-them, the halves are asked apart, so that only what cannot be answered fails.
+A judge that was trained here, and a checkpoint of a family that `backbones` has and transformers lacks, are answered by
+our own classes (see `_policy_judge`). Every other is a chat model of transformers, which is asked as API judges are.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnireward.errors import MediaError, MissingExtraError, PromptError, RecipeError
+from omnireward.errors import MissingExtraError, RecipeError
 from omnireward.judges import ASKING, SHOWING, Judge, JudgeKind, JudgeOptions
-from omnireward.presentation import PRESENTATION, Message, Presenter
-from omnireward.prompts import Answer, Form, judgement, questions, wording_digest
+from omnireward.judges._folders import is_ours
+from omnireward.judges._policy_judge import open_policy
+from omnireward.judges._writing import answers_or_why, written
+from omnireward.presentation import PRESENTATION, Presenter
+from omnireward.prompts import Form, wording_digest
 from omnireward.types import Comparison, Judgement
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from omnireward.generation import ChatModel
 
-_Messages = tuple[Message, ...]
+__all__ = ["JUDGE", "GenerativeJudge", "answers_or_why"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,59 +44,7 @@ class GenerativeJudge:
 
     def repeat(self, comparisons: Sequence[Comparison], repeats: Sequence[int]) -> list[Judgement]:
         """The same for votes of a given number: each is drawn with a seed of its own."""
-        shown = [self._shown(comparison) for comparison in comparisons]
-        asked = [
-            (messages, self.options.seed + repeat)
-            for one, repeat in zip(shown, repeats, strict=True)
-            if not isinstance(one, Judgement)
-            for messages in one
-        ]
-        answers = iter(self._answers(asked))
-        return [one if isinstance(one, Judgement) else self._judgement([next(answers) for _ in one]) for one in shown]
-
-    def _shown(self, comparison: Comparison) -> list[_Messages] | Judgement:
-        try:
-            return [self.presenter(question) for question in questions(comparison, self.form)]
-        except (MediaError, PromptError, OSError) as error:
-            return Judgement(None, error=f"{type(error).__name__}: {error}")
-
-    def _answers(self, batch: list[tuple[_Messages, int]]) -> list[Answer | str]:
-        return answers_or_why(self.model, batch, self.options, self.form.letter)
-
-    def _judgement(self, answers: Sequence[Answer | str]) -> Judgement:
-        written = [answer for answer in answers if isinstance(answer, Answer)]
-        problems = [answer for answer in answers if isinstance(answer, str)]
-        return Judgement(None, error=problems[0]) if problems else judgement(self.form, written)
-
-
-def answers_or_why(
-    model: ChatModel, batch: Sequence[tuple[_Messages, int]], options: JudgeOptions, letter: bool
-) -> list[Answer | str]:
-    """The answer to each conversation with its seed, or why there is none."""
-    import torch
-
-    try:
-        return list(
-            model.answers(
-                [messages for messages, _ in batch],
-                temperature=options.temperature,
-                seeds=[seed for _, seed in batch],
-                max_tokens=options.max_tokens,
-                letter=letter,
-            )
-        )
-    except PromptError as error:
-        problem = f"PromptError: {error}"
-    except torch.OutOfMemoryError:
-        problem = (
-            "the GPU's memory does not hold this question. Show less of it (frames, views, picture_side), lower "
-            "max_tokens, or take a smaller model."
-        )
-        torch.cuda.empty_cache()
-    if len(batch) == 1:
-        return [problem]
-    half = len(batch) // 2
-    return [found for part in (batch[:half], batch[half:]) for found in answers_or_why(model, part, options, letter)]
+        return written(self.model, self.presenter, self.form, self.options, comparisons, repeats)
 
 
 def _open(argument: str, options: JudgeOptions) -> Judge:
@@ -102,8 +54,12 @@ def _open(argument: str, options: JudgeOptions) -> Judge:
         )
     try:
         from omnireward.generation import ChatModel
+        from omnireward.generation.places import Place
     except ImportError as error:
         raise MissingExtraError("the judge `generative`", "train") from error
+    place = Place.parse(argument)
+    if is_ours(place):
+        return open_policy(str(place), options)
     form = Form(options.mode, options.critique and not options.logprobs, options.ties, letter=options.logprobs)
     model = ChatModel.load(argument)
     presenter = Presenter(options.frames, options.views, options.picture_side)
@@ -111,7 +67,7 @@ def _open(argument: str, options: JudgeOptions) -> Judge:
 
 
 def _fingerprint(model: str, form: Form, options: JudgeOptions) -> str:
-    asked = {name: getattr(options, name) for name in sorted(ASKING | SHOWING)}
+    asked = options.told(ASKING | SHOWING)
     seed = options.seed if options.temperature else None  # nothing is drawn without a temperature
     return hashlib.sha256(f"{model} {wording_digest(form)} {PRESENTATION} {asked} {seed}".encode()).hexdigest()
 

@@ -8,14 +8,14 @@ fails alone; what is left is scored together. What is expected next is encoded w
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omnireward.errors import MediaError, MissingExtraError, PromptError, RecipeError
+from omnireward.errors import CheckpointError, MediaError, MissingExtraError, PromptError, RecipeError
 from omnireward.judges import Judge, JudgeKind, JudgeOptions
+from omnireward.judges._folders import fingerprint, folder_of
 from omnireward.types import Comparison, Judgement, Side
 
 SIDES: tuple[Side, ...] = ("a", "b")
@@ -79,29 +79,20 @@ def _open(argument: str, _options: JudgeOptions) -> Judge:
 
         from omnireward.ahead import Ahead
         from omnireward.hub import find
+        from omnireward.policy import holds_judge
         from omnireward.reward_model import RewardModel
     except ImportError as error:
         raise MissingExtraError("the judge `reward`", "train") from error
-    try:
-        folder = Path(argument).expanduser()  # no shell does it behind the colon
-    except RuntimeError as error:  # ~nobody
-        raise RecipeError(f"cannot tell which folder {argument!r} is: {error}") from error
-    folder = find(folder).folder
+    folder = find(folder_of(argument)).folder
+    if holds_judge(folder):
+        raise CheckpointError(
+            f"{argument} holds a judge that writes its verdicts, and has no rewards. Judge with generative:{argument}"
+        )
     model = RewardModel.load(folder)
     model.requires_grad_(False)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     model.eval()  # before anything is encoded ahead
-    return RewardJudge(model, _fingerprint(folder), Ahead(model))
-
-
-def _fingerprint(folder: Path) -> str:
-    sha = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".json", ".jinja", ".safetensors", ".bin") and path.is_file():
-            sha.update(f"{path.name}:{path.stat().st_size}:".encode())
-            with path.open("rb") as file:
-                sha.update(hashlib.file_digest(file, "sha256").digest())
-    return sha.hexdigest()
+    return RewardJudge(model, fingerprint(folder), Ahead(model))
 
 
 def _example(folder: Path) -> str:

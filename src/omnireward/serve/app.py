@@ -80,6 +80,16 @@ def _add_own(app: FastAPI, routes: _Routes) -> None:
         openapi_extra=body_of(schema.JudgementBody),
     )
     app.add_api_route(
+        "/v1/rankings",
+        routes.ranking,
+        methods=["POST"],
+        summary="Rank responses to one prompt by comparing two at a time.",
+        description="A strength for each response, by Bradley-Terry over what the judge says of pairs, or why it has "
+        "none. For judges that compare; a reward model gives rewards.",
+        responses={200: {"model": replies.RankingReply}},
+        openapi_extra=body_of(schema.RankingBody),
+    )
+    app.add_api_route(
         "/v1/rewards",
         routes.of({"native": schema.REWARDS}),
         methods=["POST"],
@@ -164,6 +174,15 @@ class _Routes:
         comparison = await asyncio.to_thread(schema.read_judgement, body, self._media(request, until))
         judgement = await self._service.judgement(comparison, until, request)
         return JSONResponse(replies.write_judgement(judgement, self._service.served(exchange.id)))
+
+    async def ranking(self, request: Request) -> Response:
+        exchange = exchange_of(request)
+        self._service.require_comparing()
+        body = await self._json(request)
+        until = self._service.until(body, exchange.begun)
+        group, options = await asyncio.to_thread(schema.read_ranking, body, self._media(request, until))
+        ranking = await self._service.ranking(group, options, until, request)
+        return JSONResponse(replies.write_ranking(ranking, self._service.served(exchange.id)))
 
     def told(self, route: Route) -> Any:
         """The endpoint of a path that is only read."""

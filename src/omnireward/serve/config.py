@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from omnireward.errors import RecipeError
+from omnireward.judges import AskOptions, JudgeOptions
 from omnireward.listening import is_loopback
 
 KEYS = "OMNIREWARD_API_KEYS"
@@ -20,7 +21,7 @@ MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServeConfig:
+class Serving:
     """Which judge to serve, to whom, and how much it takes on."""
 
     judge: str
@@ -51,6 +52,8 @@ class ServeConfig:
     """Memory for what encoders gave for media, in MiB, so that media that come again are not encoded again."""
     max_responses: int = 256
     """Most rewards of one request: responses times criteria."""
+    max_comparisons: int = 256
+    """Most comparisons of one ranking."""
     max_chars: int = 1_000_000
     """Most characters of all texts of one request."""
     max_media: int = 256
@@ -108,6 +111,20 @@ class ServeConfig:
         ('run', 'longer')
         """
         return self.name or self.judge.partition(":")[2].rstrip("/").rpartition("/")[2] or self.judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig(AskOptions, Serving):  # in this order, `--help` shows the server first
+    """Which judge to serve and how it is asked, to whom, and how much it takes on."""
+
+    def __post_init__(self) -> None:
+        AskOptions.__post_init__(self)
+        Serving.__post_init__(self)
+
+    @property
+    def options(self) -> JudgeOptions:
+        """What the judge is opened with."""
+        return JudgeOptions(**{field.name: getattr(self, field.name) for field in fields(AskOptions)})
 
 
 def read_keys(config: ServeConfig, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ _POST = {
     429: "Too much at once; Retry-After says how many seconds to wait.",
 }
 _REWARDS = {501: "This judge gives no rewards."}
+_RANKINGS = {501: "This judge gives rewards: there is nothing to compare.", 504: "No time was left."}
 _WHOLE = {504: "No time was left, in a shape without room for a problem of one response."}
 
 
@@ -89,6 +90,8 @@ def describe(app: FastAPI, found: Mapping[str, Shape]) -> dict[str, Any]:
             refusals = _ANY | (_POST if method == "post" else {})
             if method == "post" and (names or path == "/v1/rewards"):
                 refusals |= _REWARDS | (_WHOLE if whole else {})
+            if path == "/v1/rankings":
+                refusals |= _RANKINGS
             _complete(operation, refusals, locked=path not in OPEN)
             if method == "post" and names:
                 examples = {name: {"value": dict(found[name].example[path])} for name in names}
@@ -118,7 +121,7 @@ def _complete(operation: dict[str, Any], refusals: Mapping[int, str], locked: bo
 
 def _schemas() -> dict[str, Any]:
     kinds: list[tuple[type[BaseModel], Literal["validation"]]]
-    kinds = [(schema.RewardsBody, "validation"), (schema.JudgementBody, "validation")]
+    kinds = [(body, "validation") for body in (schema.RewardsBody, schema.JudgementBody, schema.RankingBody)]
     _, bodies = models_json_schema(kinds, ref_template=_REF)
     refusal = TypeAdapter(Refusal).json_schema(ref_template=_REF)
     inner: dict[str, Any] = refusal.pop("$defs")

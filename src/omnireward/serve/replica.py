@@ -102,7 +102,7 @@ def main() -> int:
     threading.Thread(target=life.watch_stdin, daemon=True).start()
     try:
         with bound(orders.config) as own, socket.socket(fileno=orders.shared) as shared:
-            judge = open_judge(orders.config.judge)
+            judge = open_judge(orders.config.judge, orders.config.options)
             if orders.revision not in (None, judge.fingerprint):
                 raise RecipeError(
                     f"{orders.config.judge} is another model than the other replicas serve (revision "

@@ -16,7 +16,9 @@ from typing import (
 from typing_extensions import TypedDict
 
 from omnireward.metrics import PairProbabilities, pair_probabilities, tie_log_odds
+from omnireward.ranking import Ranking, Strength
 from omnireward.serve.asking import SCHEMA, Problem, ProblemKind, Reward, Served
+from omnireward.serve.queue import LATE
 from omnireward.types import Judgement, Preference
 
 
@@ -104,6 +106,32 @@ class JudgementReply(Reply):
     tie_threshold: NotRequired[float]
 
 
+class StrengthValue(TypedDict):
+    """Bradley-Terry: who is stronger by s wins a share sigmoid(s) of its comparisons."""
+
+    value: float
+    standard_error: float
+
+
+class RankingFound(TypedDict):
+    """For each response a strength, or why it has none; those that have one have the mean 0.
+
+    `calls` comparisons were asked: `failed` of them gave nothing, and `without_verdict` were answered without one.
+    """
+
+    strengths: list[StrengthValue | RewardProblem]
+    reference: NotRequired[StrengthValue]
+    calls: int
+    failed: int
+    without_verdict: int
+
+
+class RankingReply(Reply):
+    """A ranking of responses to one prompt."""
+
+    ranking: RankingFound
+
+
 class UploadReply(TypedDict):
     """An upload: the id that stands for it in bodies, its bytes, and the seconds that it is kept."""
 
@@ -157,6 +185,37 @@ def write_judgement(judgement: Judgement | Problem, served: Served) -> Judgement
         found["rationale"] = judgement.rationale
     reply["judgement"] = found
     return reply
+
+
+def write_ranking(ranking: Ranking, served: Served) -> RankingReply:
+    """A ranking. A response without a strength has the reason in its place."""
+    found: RankingFound = {
+        "strengths": [
+            _strength(strength) if strength is not None else {"problem": _reason(_unranked(reason))}
+            for strength, reason in zip(ranking.strengths, ranking.reasons, strict=True)
+        ],
+        "calls": ranking.calls,
+        "failed": ranking.failed,
+        "without_verdict": ranking.without_verdict,
+    }
+    if ranking.reference is not None:
+        found["reference"] = _strength(ranking.reference)
+    return {
+        "schema": SCHEMA,
+        "id": served.request,
+        "model": served.model,
+        "revision": served.revision,
+        "created": served.created,
+        "ranking": found,
+    }
+
+
+def _strength(strength: Strength) -> StrengthValue:
+    return {"value": strength.value, "standard_error": strength.standard_error}
+
+
+def _unranked(reason: str) -> Problem:
+    return Problem("deadline" if str(LATE) in reason else "failed", reason)
 
 
 def _reward(reward: Reward) -> RewardValue | RewardProblem:

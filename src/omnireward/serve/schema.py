@@ -1,4 +1,4 @@
-"""The native shape: ``/v1/rewards`` and ``/v1/judgements``, every field typed and bounded. `replies` has the answers.
+"""The native shape: ``/v1/rewards``, ``/v1/judgements`` and ``/v1/rankings``, every field typed and bounded.
 
 Raw rewards, no sigmoid: two of them compare, one alone says nothing. What a difference means in probabilities is told
 where ``pairs`` asks for it.
@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
+from omnireward.errors import RecipeError
+from omnireward.ranking import Group, RankingOptions
+from omnireward.ranking.options import MOST_RESPONSES
 from omnireward.serve.asking import Ask, Inline, RequestError, Reward, Route, Served
 from omnireward.serve.media import UPLOAD
 from omnireward.serve.replies import RewardsReply, write_rewards
@@ -105,7 +108,25 @@ class JudgementBody(_Strict):
     deadline_s: Seconds | None = None
 
 
-Body = TypeVar("Body", RewardsBody, JudgementBody)
+class RankingBody(_Strict):
+    """Responses to one prompt under a criterion (none: overall quality), to be compared two at a time.
+
+    `schedule` says which pairs, `order` whether each is shown in both orders, and `calls` how many comparisons there
+    are at most, of `sample` and `swiss`. `reference` takes part without being ranked itself.
+    """
+
+    prompt: Prompt
+    responses: Annotated[list[Content], Field(min_length=1, max_length=MOST_RESPONSES, fail_fast=True)]
+    criterion: str = ""
+    reference: Content | None = None
+    schedule: Literal["all", "anchor", "sample", "sort", "swiss"] = "sort"
+    order: Literal["balanced", "both"] = "balanced"
+    calls: Annotated[int, Field(gt=0, le=MOST_ITEMS)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    deadline_s: Seconds | None = None
+
+
+Body = TypeVar("Body", RewardsBody, JudgementBody, RankingBody)
 
 
 def _validated(kind: type[Body], body: Mapping[str, Any]) -> Body:
@@ -165,3 +186,19 @@ def read_judgement(body: Mapping[str, Any], inline: Inline) -> Comparison:
         _content(asked.response_b, inline, "response_b"),
         asked.criterion,
     )
+
+
+def read_ranking(body: Mapping[str, Any], inline: Inline) -> tuple[Group, RankingOptions]:
+    """What is to be ranked, and how. Raises RequestError."""
+    asked = _validated(RankingBody, body)
+    try:
+        options = RankingOptions(schedule=asked.schedule, calls=asked.calls, order=asked.order, seed=asked.seed)
+    except RecipeError as error:
+        raise RequestError(str(error), field="calls") from error
+    group = Group(
+        _prompt(asked.prompt, inline),
+        tuple(_content(one, inline, f"responses.{i}") for i, one in enumerate(asked.responses)),
+        asked.criterion,
+        None if asked.reference is None else _content(asked.reference, inline, "reference"),
+    )
+    return group, options

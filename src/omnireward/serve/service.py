@@ -14,14 +14,17 @@ from starlette.requests import Request
 
 from omnireward.errors import RecipeError
 from omnireward.judges import Judge, PatientJudge
+from omnireward.judges._policy_judge import PolicyJudge
 from omnireward.judges.reward import RewardJudge
 from omnireward.metrics import pair_probabilities, tie_log_odds
+from omnireward.ranking import Group, Ranking, RankingOptions
 from omnireward.serve.asking import Ask, OverloadedError, Problem, RequestError, Reward, Served
 from omnireward.serve.bodies import Held
 from omnireward.serve.config import MIB, ServeConfig
 from omnireward.serve.fetching import Fetcher
 from omnireward.serve.metrics import Metrics
 from omnireward.serve.queue import LATE, Queue
+from omnireward.serve.ranking import Rankings, chars_of
 from omnireward.serve.scoring import JUDGED_TOGETHER, JudgeWorker, RewardWorker, Row, rows_of
 from omnireward.serve.uploads import Uploads
 from omnireward.serve.waiting import Waiting
@@ -30,6 +33,7 @@ from omnireward.types import Comparison, Judgement, Part, Text
 # Tokens of one batch, what rows share counted for each: some passes of a reward model, so that rows of different
 # requests meet, and none waits long for those before it.
 BATCH_TOKENS = 65_536
+WIND_UP = 2.0  # seconds after its deadline in which a ranking says what it has found
 GONE = 499  # the status that others log where nobody waits for the reply any more
 
 Result = TypeVar("Result")
@@ -91,15 +95,19 @@ class Service:
         self.metrics = Metrics({"requests_under_way": lambda: self.slots.taken, "ready": lambda: self.ready})
         self._rewards: Queue[Row, Any, float] | None = None
         self._judgements: Queue[Comparison, Comparison, Judgement] | Waiting | None = None
-        if isinstance(judge, RewardJudge):
+        if isinstance(judge, RewardJudge | PolicyJudge):
             kept = judge.model.features
             kept.store = None  # what strangers send is not written to the user's disk
             kept.embeddings.limit = kept.inputs.limit = config.max_cached_mb * MIB
+        if isinstance(judge, RewardJudge):
             self._rewards = Queue(RewardWorker(judge.model), BATCH_TOKENS, self.metrics.batch)
         elif isinstance(judge, PatientJudge):
             self._judgements = Waiting(judge, self.metrics.batch)
         else:
             self._judgements = Queue(JudgeWorker(judge), JUDGED_TOGETHER, self.metrics.batch)
+        self._rankings: Rankings | None = None
+        if self._judgements is not None:
+            self._rankings = Rankings(self._judgements.submit, judge.fingerprint, config.max_comparisons)
 
     @property
     def alive(self) -> bool:
@@ -120,6 +128,15 @@ class Service:
         """Raises NoRewardsError where the judge compares only."""
         if self._rewards is None:
             raise NoRewardsError(self.config.judge)
+
+    def require_comparing(self) -> None:
+        """Raises RequestError where the judge gives rewards, so that there is nothing to compare."""
+        if self._rankings is None:
+            kind = self.config.judge.partition(":")[0]
+            raise RequestError(
+                f"the judge {kind!r} gives each response a reward, so nothing has to be compared: ask /v1/rewards.",
+                status=501,
+            )
 
     async def rewards(self, asks: Sequence[Ask], until: float, request: Request) -> list[list[Reward]]:
         """A reward, or a problem, for each response of each ask.
@@ -151,6 +168,25 @@ class Service:
         self._check([(c.prompt, c.criterion, c.response_a, c.response_b)])
         return (await _waited(self._judgements.submit([c], until), 1, until, request))[0]
 
+    async def ranking(self, group: Group, options: RankingOptions, until: float, request: Request) -> Ranking:
+        """Strengths of responses to one prompt, from what the judge says of two at a time.
+
+        Raises:
+            RequestError: more is asked than the server takes on; the judge gives rewards; no time was left.
+        """
+        self.require_comparing()
+        assert self._rankings is not None
+        self._check_size(len(group.responses) + (group.reference is not None), 0)
+        self._check_size(0, chars_of(group, self._rankings.check(group, options)))
+        asker, future = self._rankings.begin(group, options, until)
+        try:
+            found = await _came(future, until + WIND_UP, request)
+        finally:
+            asker.stop()
+        if found is None:
+            raise RequestError(LATE.message, status=504)
+        return found
+
     def _probabilities(self, margin: float) -> tuple[float, float, float] | None:
         """Only of a server that knows what counts as a tie: of a tie, Bradley-Terry alone says nothing."""
         threshold = self.config.tie_threshold
@@ -167,23 +203,25 @@ class Service:
 
     def close(self) -> None:
         """Stop, and remove the uploads. Twice is harmless."""
-        for queue in (self._rewards, self._judgements):
+        for queue in (self._rankings, self._rewards, self._judgements):
             if queue is not None:
                 queue.close()
         self.uploads.close()
 
     def _check(self, asked: Sequence[tuple[Any, ...]]) -> None:
-        rows = sum(len(one) - 2 for one in asked)
-        if rows > self.config.max_responses:
-            most = self.config.max_responses
-            raise RequestError(f"{rows} responses times criteria are asked; at most {most} are.", status=413)
         chars = 0
         for prompt, criterion, *responses in asked:
             chars += len(criterion) + sum(_chars(turn.content) for turn in prompt) + sum(map(_chars, responses))
+        self._check_size(sum(len(one) - 2 for one in asked), chars)
+
+    def _check_size(self, rows: int, chars: int) -> None:
+        if rows > self.config.max_responses:
+            most = self.config.max_responses
+            raise RequestError(f"{rows} responses times criteria are asked; at most {most} are.", status=413)
         if chars > self.config.max_chars:
             raise RequestError(
-                f"{chars:,} characters are asked about, a prompt counted for each criterion; at most "
-                f"{self.config.max_chars:,} are.",
+                f"{chars:,} characters are asked about, a prompt counted for each criterion and each comparison; at "
+                f"most {self.config.max_chars:,} are.",
                 status=413,
             )
 
@@ -194,7 +232,7 @@ class NoRewardsError(RequestError):
     def __init__(self, judge: str) -> None:
         super().__init__(
             f"the judge {judge.partition(':')[0]!r} compares two responses and gives none a reward of its own: ask "
-            "/v1/judgements, or serve a reward model (--judge reward:FOLDER).",
+            "/v1/judgements, /v1/rankings for more than two, or serve a reward model (--judge reward:FOLDER).",
             status=501,
         )
 
@@ -206,7 +244,13 @@ def _chars(content: Sequence[Part]) -> int:
 async def _waited(
     future: Future[list[Result | Problem]], count: int, until: float, request: Request
 ) -> list[Result | Problem]:
-    """Results, or `LATE` for each at the deadline. Nothing is computed for a client that has gone."""
+    """Results, or `LATE` for each at the deadline."""
+    found = await _came(future, until, request)
+    return [LATE for _ in range(count)] if found is None else found
+
+
+async def _came(future: Future[Result], until: float, request: Request) -> Result | None:
+    """What comes of a future; None at the deadline. Nothing is computed for a client that has gone."""
     coming = asyncio.wrap_future(future)
     gone = asyncio.ensure_future(request.receive())  # the body was read: what comes now is that nobody waits
     try:
@@ -219,4 +263,4 @@ async def _waited(
             coming.cancel()
     if gone_first:
         raise RequestError("the client has gone.", status=GONE)
-    return coming.result() if not coming.cancelled() else [LATE for _ in range(count)]
+    return None if coming.cancelled() else coming.result()

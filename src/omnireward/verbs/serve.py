@@ -17,11 +17,13 @@ from omnireward.verbs import parse
 def run(words: list[str]) -> None:
     """Serve a judge over HTTP.
 
-    POST /v1/rewards gives raw rewards, /v1/judgements compares two responses, and there are the paths that RL
-    frameworks call. It listens to this machine only, unless it has API keys (OMNIREWARD_API_KEYS).
+    POST /v1/rewards gives raw rewards, /v1/judgements compares two responses, /v1/rankings ranks more of them by
+    comparing, and there are the paths that RL frameworks call. It listens to this machine only, unless it has API keys
+    (OMNIREWARD_API_KEYS).
 
     Examples:
       omnireward serve --judge reward:out/run
+      omnireward serve --judge generative:out/r1 --samples 8 --swap-half --temperature 1
       omnireward serve --judge reward:out/run --replicas 4
       OMNIREWARD_API_KEYS=... omnireward serve --judge reward:out/run --host 0.0.0.0
     """
@@ -40,7 +42,7 @@ def run(words: list[str]) -> None:
         replicas.serve(config, keys, partial(print, flush=True))
     else:
         with bound(config) as taken:
-            app = create_app(config, open_judge(config.judge), keys)
+            app = create_app(config, open_judge(config.judge, config.options), keys)
             said = f"{config.model_name} is served at {address(config.host, taken.getsockname()[1])}"
             server(app, partial(print, said, flush=True)).run([taken])
     print("ended.", flush=True)
