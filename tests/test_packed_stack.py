@@ -14,7 +14,7 @@ from transformers import Qwen2Config, Qwen2Model
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLTextConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLTextModel
 
-from omnireward.packed_stack import last_states
+from omnireward.packed_stack import all_states, last_states
 from omnireward.packing import plan
 
 SIZES: dict[str, Any] = {
@@ -53,6 +53,16 @@ def _packed(decoder: Qwen2Model, rows: Sequence[Tensor]) -> Tensor:
     return last_states(decoder, embeds, (cos[0], sin[0]), made)
 
 
+def _all_packed(decoder: Qwen2Model, rows: Sequence[Tensor]) -> Tensor:
+    """States of all tokens, row by row; what rows share is there as often as there are rows."""
+    made = plan([row.numpy() for row in rows])
+    embeds = decoder.embed_tokens(made.taken(torch.cat(list(rows))))
+    cos, sin = decoder.rotary_emb(embeds, made.columns.unsqueeze(0))
+    states = all_states(decoder, embeds, (cos[0], sin[0]), made)
+    assert len(states) == len(made.rows)
+    return states[torch.cat(made.paths)]
+
+
 def _gradients(decoder: Qwen2Model, states: Tensor) -> Tensor:
     decoder.zero_grad()
     draw = torch.Generator().manual_seed(2)
@@ -68,6 +78,21 @@ def test_states_and_gradients_equal_those_of_whole_rows(prompt: int, responses: 
     assert (packed - whole).norm(dim=1).max() <= 1e-5 * whole.norm(dim=1).min()
     expected, found = _gradients(decoder, whole), _gradients(decoder, packed)
     assert (found - expected).norm() <= 1e-5 * expected.norm()
+
+
+@pytest.mark.parametrize("responses", [[7], [5, 80, 33], [20 + n for n in range(16)]])
+@pytest.mark.parametrize("prompt", [1, 120])
+@pytest.mark.parametrize("again", [False, True], ids=["kept", "computed again"])
+def test_states_and_gradients_of_all_tokens_equal_those_of_whole_rows(
+    prompt: int, responses: list[int], again: bool
+) -> None:
+    decoder, rows = _decoder(), _rows(prompt, responses)
+    whole = torch.cat([decoder(input_ids=row.unsqueeze(0)).last_hidden_state[0] for row in rows])
+    expected = _gradients(decoder, whole)
+    decoder.gradient_checkpointing = again
+    packed = _all_packed(decoder.train(), rows)
+    assert (packed - whole).norm(dim=1).max() <= 1e-5 * whole.norm(dim=1).min()
+    assert (_gradients(decoder, packed) - expected).norm() <= 1e-5 * expected.norm()
 
 
 def test_the_error_of_bfloat16_is_no_larger_than_that_of_whole_rows() -> None:

@@ -217,3 +217,14 @@ def test_equal_rows_and_rows_that_see_much_count_for_a_pass() -> None:
         range(21, 28),
         range(28, 30),
     ]
+
+
+@given(ROWS, SHORTEST)
+def test_paths_say_where_each_rows_tokens_are(rows: list[list[int]], shortest: int) -> None:
+    made = plan(_keys(rows), shortest)
+    tokens = [rows[r][c] for r, c in zip(made.rows.tolist(), made.columns.tolist(), strict=True)]
+    assert len(made.paths) == len(rows)
+    for path, row, last in zip(made.paths, rows, made.last.tolist(), strict=True):
+        assert [tokens[place] for place in path.tolist()] == row
+        assert [int(made.columns[place]) for place in path.tolist()] == list(range(len(row)))
+        assert int(path[-1]) == last

@@ -16,6 +16,7 @@ from omnireward.types import Layout
 
 # What makes words into token ids; the last two where there is no tokenizer.json.
 READING = ("tokenizer.json", "chat_template.jinja", "tokenizer_config.json", "vocab.json", "merges.txt")
+HOLDS, JUDGE = "holds", "judge"  # what a record says of a folder that holds no reward model
 HASHED_AT_ONCE = 4  # files; hashing leaves Python's lock
 
 
@@ -37,6 +38,15 @@ def load_backbone(folder: Path) -> tuple[str, Backbone]:
             return name, family.load(folder)
         known += family.model_types
     raise CheckpointError(f"{folder} has model_type {short(model_type)}; known: {', '.join(sorted(known))}.")
+
+
+def check_no_judge(folder: Path, record: Path) -> None:
+    """Refuse a judge that writes, where a reward model is wanted. Raises CheckpointError."""
+    if record.exists() and read_json(record).get(HOLDS) == JUDGE:
+        raise CheckpointError(
+            f"{folder} holds a judge that writes, which gives no rewards. Judge with generative:{folder}, or train a "
+            "reward model from the chat model that the judge came from."
+        )
 
 
 def recorded_layout(record: Path, default: Layout) -> Layout:

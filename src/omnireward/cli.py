@@ -25,10 +25,12 @@ from omnireward.verbs import (
     doctor,
     evaluate,
     export,
+    grpo,
     push,
     quickstart,
     report,
     serve,
+    sft,
     train,
 )
 from omnireward.verbs import list as list_verb
@@ -52,6 +54,8 @@ something you can mend, said on stderr; 130 stopped with Ctrl-C.
 VERBS: dict[str, Verb] = {
     "quickstart": quickstart.run,
     "train": train.run,
+    "sft": sft.run,
+    "grpo": grpo.run,
     "evaluate": evaluate.run,
     "serve": serve.run,
     "report": report.run,

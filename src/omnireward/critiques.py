@@ -7,9 +7,9 @@ answer a line::
 
 ``id`` names a sample of the folder, and ``answer`` is what a judge should have written about it, critique and verdict.
 Unusual: the answer speaks of A and B as they were shown. Where ``swapped`` is true, its response A is the sample's
-``response_b``; so the same sample can be answered in both orders. ``swapped`` may be left out, which means false. A line
-with ``"right": false`` is an answer that is known to be wrong, and is passed over: nobody is taught with it. Other fields
-are provenance: they stay in the file, and nobody needs them. A sample may have several critiques or none.
+``response_b``; so the same sample can be answered in both orders. ``swapped`` may be left out, which means false. A
+line with ``"right": false`` is an answer that is known to be wrong, and is passed over: nobody is taught with it.
+Other fields are provenance: they stay in the file, and nobody needs them. A sample may have several critiques or none.
 
 `omnireward construct critiques` writes such a folder; by hand, or from a script of one's own, it is as good. Any other
 dataset in a folder can be given as well when ``critiques.jsonl`` lies in that folder and names its ids.

@@ -82,7 +82,7 @@ def _sample(index: int, sample: Sample, decoder: Decoder) -> Shown:
 
 
 def shown_part(part: Part, decoder: Decoder) -> Shown:
-    """A part as a page shows it: text, or pictures and a medium to play as data URLs; `error` says why there are none."""
+    """A part as a page shows it: text, or pictures and a medium to play as data URLs; `error` says why not."""
     if isinstance(part, Text):
         return {"kind": "text", "text": part.text}
     shown: Shown = {"kind": part.kind, "pictures": [], "media": "", "error": ""}

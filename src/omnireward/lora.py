@@ -8,6 +8,7 @@ Unlike peft's own reading, ours refuses keys that are missing or left over, and 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -127,13 +128,33 @@ def load(model: nn.Module, folder: Path) -> None:
 
 
 @torch.no_grad()
+def merged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """A model's tensors as `merge` would leave them, by name, one at a time; the model stays as it is.
+
+    Not for layers of 4 bits, which keep more than a weight.
+    """
+    for name, tensor in model.state_dict().items():
+        layer, adapted, inside = name.partition(".base_layer.")
+        if is_adapter(name):
+            continue
+        if adapted and inside == "weight":
+            yield f"{layer}.{inside}", _sum(tensor, cast(LoraLayer, model.get_submodule(layer)))
+        else:
+            yield f"{layer}.{inside}" if adapted else name, tensor
+
+
+def _sum(weight: Tensor, layer: LoraLayer) -> Tensor:
+    added: Tensor = cast(Any, layer).get_delta_weight("default")
+    return (weight.to(torch.float32) + added.to(torch.float32)).to(weight.dtype)
+
+
+@torch.no_grad()
 def merge(model: nn.Module) -> None:
     """Add the adapters to the layers' own weights, whose dtype stays; layers of 4 bits become plain ones too."""
     for name, module in list(model.named_modules()):
         if isinstance(module, LoraLayer):
             plain = dequantised(module.get_base_layer())
-            added = cast(Any, module).get_delta_weight("default")
-            plain.weight.data = (plain.weight.to(torch.float32) + added.to(torch.float32)).to(plain.weight.dtype)
+            plain.weight.data = _sum(plain.weight, module)
             model.set_submodule(name, plain)
     dequantise(model)
     del model.peft_config

@@ -77,6 +77,10 @@ class OnBase:
             quantise(backbone, quantised_layers(backbone, parts), compute)
         self.lora.inject(backbone)
 
+    def keep(self, head: nn.Module) -> None:
+        """Keep a head that is the base's, and is not trained, in what the base is kept in."""
+        head.to(torch.bfloat16 if self.frozen == "bf16" else torch.float32)
+
     def save(self, backbone: Backbone, folder: Path) -> dict[str, Any]:
         """Write adapters and trained parts; returns what the folder's record must say."""
         self.lora.write(backbone, self.place, folder)

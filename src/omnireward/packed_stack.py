@@ -56,11 +56,15 @@ def all_states(
     rotary: tuple[Tensor, Tensor],
     plan: Plan,
     deep: Sequence[tuple[Tensor, Tensor]] = (),
+    before_last: bool = False,
 ) -> Tensor:
-    """States of all tokens after the final norm: (T, hidden). Arguments as for `last_states`."""
+    """States of all tokens after the final norm: (T, hidden). Arguments as for `last_states`.
+
+    With `before_last`, what goes into the last layer instead: all of a token that the tokens behind it can see.
+    """
     stack, plan = cast(Any, decoder), plan.to(embeds.device)
     states, turned = _before_last(stack, embeds, rotary, plan, deep)
-    return cast(Tensor, stack.norm(_layer(stack, -1, states, turned, plan)))
+    return cast(Tensor, stack.norm(states if before_last else _layer(stack, -1, states, turned, plan)))
 
 
 def _before_last(

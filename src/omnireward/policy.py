@@ -38,7 +38,8 @@ from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError, PromptError
 from omnireward.feature_store import default_store
 from omnireward.hub import find
-from omnireward.on_base import PLACE, base_of, is_on_base, load_on_base
+from omnireward.judge_files import HEAD, check_head, read_beside, recorded_form
+from omnireward.on_base import base_of, is_on_base, load_on_base
 from omnireward.packing import in_common, plan
 from omnireward.prompts import Form, Question
 from omnireward.reward_model import RECORD, STALE
@@ -46,13 +47,6 @@ from omnireward.types import Turn
 from omnireward.vocabulary_head import apart, digest, head_of, is_tied, name_for, softcap_of
 
 LAST = "generation_config.json"
-# What other programs read beside weights and tokenizer. Ours is not asked, so it comes along as it was.
-_BESIDE = (
-    *("chat_template.jinja", "chat_template.json", "processor_config.json", "tokenizer_config.json", "vocab.json"),
-    *("merges.txt", "special_tokens_map.json", "added_tokens.json"),
-)
-_BESIDE_BYTES = 64 * 2**20  # of one of them
-_HEAD = "head"  # of a record: the digest of the base's
 _NEVER = -1e30  # a logit that no temperature brings back, and that stays finite
 _COLDEST = 1e-6  # temperature that it stays finite at
 _CHUNK = 2**26  # logits that are held at once; of others, the states alone are kept for the backward pass
@@ -91,7 +85,7 @@ class Policy(ConversationModel):
         self._head_digest = ""  # of an untied one, as its file has it
         self.closing = Closing.of(backbone)
         self.end = self.closing.end
-        self.ends = (self.end,)
+        self.ends: tuple[int, ...] = (self.end,)
         self.silent: Tensor
         size = head.weight.shape[0]
         none = {*backbone.tokenizer.control.values(), *range(backbone.tokenizer.vocab_size, size)} - {self.end}
@@ -226,7 +220,7 @@ class Policy(ConversationModel):
                 record["form"] = {"critique": self.form.critique, "ties": self.form.ties}
             if self.on_base:
                 record |= self.on_base.save(self.backbone, fresh)
-                record |= {_HEAD: self._head_digest} if self._head_digest else {}
+                record |= {HEAD: self._head_digest} if self._head_digest else {}
             else:
                 self.save_backbone(fresh)
                 for name, content in self._beside.items():
@@ -275,13 +269,13 @@ class Policy(ConversationModel):
         if not isinstance(backbone, DecoderBackbone):
             raise CheckpointError(f"{folder}: the backbone {family!r} cannot write; it only reads.")
         head = head_of(backbone, heads)
-        policy = cls(backbone, family, head, _form(told, record))
+        policy = cls(backbone, family, head, recorded_form(told, record))
         check_weights(folder, record)
         policy._head_digest = "" if is_tied(head, backbone) else digest(head)
         if on_base:
-            _check_head(folder, told, policy._head_digest)
+            check_head(folder, told, policy._head_digest)
             on_base.keep(head)
-        policy._beside = _read_beside(heads)
+        policy._beside = read_beside(heads)
         policy.base, policy.on_base = place.pinned or str(told.get("base") or ""), on_base
         policy.freeze(policy.towers)
         policy.features.store = default_store()
@@ -309,25 +303,3 @@ def check_temperature(temperature: float) -> None:
     """Raises ValueError where logits cannot be divided by it."""
     if not _COLDEST <= temperature < float("inf"):
         raise ValueError(f"a temperature is at least {_COLDEST}, and finite; got {temperature}.")
-
-
-def _check_head(folder: Path, told: dict[str, Any], now: str) -> None:
-    if told.get(_HEAD, "") != now:
-        raise CheckpointError(
-            f"{folder} was trained on a base with another vocabulary head, so its answers would be of no meaning. Set "
-            f"{PLACE} to the base that it was trained on."
-        )
-
-
-def _form(told: dict[str, Any], record: Path) -> Form | None:
-    form = told.get("form")
-    if form is None:
-        return None
-    if not (isinstance(form, dict) and all(isinstance(form.get(name), bool) for name in ("critique", "ties"))):
-        raise CheckpointError(f"{record} records the form {short(form)}; it has critique and ties, each true or false.")
-    return Form("pairwise", form["critique"], form["ties"])
-
-
-def _read_beside(folder: Path) -> dict[str, bytes]:
-    files = (folder / name for name in _BESIDE)
-    return {path.name: path.read_bytes() for path in files if path.is_file() and path.stat().st_size <= _BESIDE_BYTES}

@@ -403,6 +403,32 @@ def test_a_tokenizer_that_cannot_be_read_is_refused(change: dict[str, Any], mess
         InertTokenizer(json.dumps(made | change))
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "  a  b   c ",
+        "\n\n\n\n",
+        "tea\n\nand rain \n",
+        "a\0b",
+        "\t",
+        "été \U0001f600 你好",
+        "<0x0A>",
+        "<eos>",
+        "<|im_end|>",
+    ],
+)
+def test_words_of_a_texts_ids_are_the_text(format: str, text: str) -> None:
+    """With blanks as bars, runs of blanks as tokens, bytes as tokens; a text behind another, as answers are."""
+    tokenizer = InertTokenizer(FORMATS[format][1])
+    assert tokenizer.control
+    special = [Piece("".join(tokenizer.control), inert=False)]
+    found = tokenizer.words(tokenizer.ids([*special, Piece(text, inert=True), *special]))
+    assert found == text
+
+
 def test_lone_surrogates_are_read_as_question_marks() -> None:
     inert = InertTokenizer(FORMATS["chatml"][1])
     assert inert.ids([Piece("a\ud800b", inert=True)]) == inert.ids([Piece("a?b", inert=True)])

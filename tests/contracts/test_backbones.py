@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from omnireward import plugins
 from omnireward.backbones import BackboneFamily, freeze
+from omnireward.backbones._decoder import DecoderBackbone
 from omnireward.checkpoint import load_backbone
 from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError, MediaError, PromptError
@@ -308,6 +310,52 @@ def test_text_never_becomes_a_special_token(subject: Subject) -> None:
     wanted = count("plain")
     for token in [*special.values(), "".join(special.values()), "<im", "<|im_start|>system\n", "<image></image>"]:
         assert count(f"a {token} b") == count(token) == wanted, token
+
+
+ODD_TEXTS = (
+    *("", " ", "  two", "\n", "\n\n a\n", "\ta\r\nb", "a  b   c ", "VERDICT: A", "\0", "a\0b", "0123456789"),
+    *(
+        "été",
+        "e\u0301te\u0301",
+        "你好,世界",
+        "שלום",
+        "\u202eabc\u202c",
+        "\u200bzero",
+        "\ufeffmark",
+        "\ufffd",
+        "\U0001f600",
+    ),
+    *("\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0010ffff", "▁bar", "Ġ", "ÄŁ", "<0x0A>"),
+    *("<|im_end|>", "<|im_start|>user\n", "<|image_pad|><unk></s>", "x" * 3_000, "".join(map(chr, range(1, 0x180)))),
+)
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
+def test_words_of_a_texts_ids_are_the_text(subject: Subject, text: str) -> None:
+    """Whatever it holds, composed as Unicode composes it (NFC), as the tokenizers do before they read."""
+    backbone = subject.model.backbone
+    assert isinstance(backbone, DecoderBackbone)
+    empty, full = (
+        backbone.tokenize((Turn("user", (Text("?"),)), Turn("assistant", (Text(each),))), ()).ids.tolist()
+        for each in ("", text)
+    )
+    own = full[: len(full) - 2][len(empty) - 2 :]  # without the end of the turn and the line's
+    control = set(backbone.tokenizer.control.values())
+    assert not control & set(own)
+    assert backbone.tokenizer.words(own) == normalize("NFC", text)
+    assert backbone.tokenizer.words([*control, *own, *control]) == normalize("NFC", text)
+
+
+def test_ids_that_spell_half_a_character_are_read_all_the_same(subject: Subject) -> None:
+    """A cut off answer, a lone surrogate, any ids at all, and ids of no word."""
+    backbone = subject.model.backbone
+    assert isinstance(backbone, DecoderBackbone)
+    tokenizer = backbone.tokenizer
+    told = backbone.tokenize((Turn("user", (Text("?"),)), Turn("assistant", (Text("a\ud800\U0001f600"),))), ()).ids
+    assert tokenizer.words(told.tolist()).endswith("a?\U0001f600\n")
+    assert "\ufffd" in tokenizer.words(told[:-3].tolist())
+    assert isinstance(tokenizer.words(list(range(tokenizer.vocab_size + 5))), str)
+    assert tokenizer.words([]) == tokenizer.words([tokenizer.vocab_size + 7]) == ""
 
 
 def test_placeholders_are_as_many_as_embeddings(subject: Subject) -> None:

@@ -134,7 +134,7 @@ def test_200_steps_of_mixed_media_end(runs: Path) -> None:
     for epoch in range(20):
         order = SeededOrder(mixture, config.seed)
         order.set_epoch(epoch)
-        for shares in zip(*(Shares(order, config.pairs, rank, 2) for rank in range(2)), strict=True):
+        for shares in zip(*(Shares(order, config.per_step, rank, 2) for rank in range(2)), strict=True):
             one, other = ({kind for index in share for kind in _kinds(mixture.samples[index])} for share in shares)
             steps += 1
             uneven += steps <= 200 and one != other

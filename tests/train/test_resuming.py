@@ -29,7 +29,8 @@ def config(tmp_path: Path, places: Places, make_sample: MakeSample) -> TrainConf
 
 
 def _identity(config: TrainConfig) -> resuming.Identity:
-    return resuming.identity(config, mix(config.datasets, BadRows()))
+    mixture = mix(config.datasets, BadRows())
+    return resuming.identity(config, mixture.samples, mixture.order(config.seed, 0))
 
 
 def _checkpoint(config: TrainConfig) -> Path:
@@ -118,9 +119,9 @@ def test_a_setting_that_is_newer_than_a_checkpoint_had_its_default(config: Train
     kept = json.loads((folder / resuming.RUN).read_text())
     del kept["config"]["lora_rank"]
     (folder / resuming.RUN).write_text(json.dumps(kept))
-    resuming.check(folder, _identity(config))
+    resuming.check(folder, _identity(config), TrainConfig)
     with pytest.raises(RecipeError, match=r"lora_rank is 4, and .*checkpoint-3 was trained with 0\."):
-        resuming.check(folder, _identity(replace(config, lora_rank=4)))
+        resuming.check(folder, _identity(replace(config, lora_rank=4)), TrainConfig)
 
 
 def test_another_run_in_the_same_folder_is_refused_and_leaves_it_alone(config: TrainConfig) -> None:

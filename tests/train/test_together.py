@@ -54,7 +54,7 @@ def test_shares_follow_the_epoch(order: SeededOrder) -> None:
 
 
 def test_alone_a_process_agrees_with_itself() -> None:
-    assert together.agree(3, 2, None) == together.Agreed(pairs=3, passes=2)
+    assert together.agree(3, 2, None) == together.Agreed(counted=3, passes=2)
     assert together.tell([1.0, 2.5]).tolist() == [[1.0, 2.5]]
     assert together.union({4, 2}) == {2, 4}
 
@@ -77,7 +77,7 @@ def test_another_process_is_named_when_it_had_to_stop(monkeypatch: pytest.Monkey
 def test_pairs_are_counted_over_all_and_passes_are_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     told = torch.tensor([[3.0, 1.0, 0.0], [0.0, 0.0, 0.0], [4.0, 5.0, 0.0]], dtype=torch.float64)
     monkeypatch.setattr(together, "tell", lambda _: told)
-    assert together.agree(3, 1, None) == together.Agreed(pairs=7, passes=5)
+    assert together.agree(3, 1, None) == together.Agreed(counted=7, passes=5)
 
 
 CONFIG = TrainConfig(out=Path("out"), batch_size=2, accumulation=3)
@@ -85,7 +85,7 @@ CONFIG = TrainConfig(out=Path("out"), batch_size=2, accumulation=3)
 
 def test_a_step_has_the_pairs_that_the_config_says_however_many_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """By hand: 2 x 3."""
-    assert CONFIG.pairs == 6
+    assert CONFIG.per_step == 6
     monkeypatch.setenv("WORLD_SIZE", "4")
     check(CONFIG)
     monkeypatch.delenv("WORLD_SIZE")

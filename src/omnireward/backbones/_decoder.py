@@ -105,10 +105,15 @@ class DecoderBackbone(Backbone):
         embeds, rotary, deep = self._in_sequence(rows, media, plan)
         return last_states(self.decoder, embeds, rotary, plan, deep)
 
-    def packed_states(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan) -> Tensor:
-        """States of all tokens of a packed batch, (T, hidden); `plan.paths` says where each row's are."""
+    def packed_states(
+        self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan, before_last: bool = False
+    ) -> Tensor:
+        """States of all tokens of a packed batch, (T, hidden); `plan.paths` says where each row's are.
+
+        With `before_last`, those that go into the last layer, normed like the others.
+        """
         embeds, rotary, deep = self._in_sequence(rows, media, plan)
-        return all_states(self.decoder, embeds, rotary, plan, deep)
+        return all_states(self.decoder, embeds, rotary, plan, deep, before_last)
 
     def _in_sequence(
         self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan

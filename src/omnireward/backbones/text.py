@@ -111,10 +111,18 @@ class TextModel(DecoderBackbone):
             return super().packed(rows, media, plan)
         return torch.stack([states[-1] for states in self._apart(rows, media)])
 
-    def packed_states(self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan) -> Tensor:
-        """States of all tokens of a packed batch, (T, hidden); in padded passes where packing does not fit."""
+    def packed_states(
+        self, rows: Sequence[Row], media: Sequence[Sequence[Tensor]], plan: Plan, before_last: bool = False
+    ) -> Tensor:
+        """States of all tokens of a packed batch, (T, hidden); in padded passes where packing does not fit.
+
+        Raises:
+            PromptError: states before the last layer, where packing does not fit.
+        """
         if self._packing(rows):
-            return super().packed_states(rows, media, plan)
+            return super().packed_states(rows, media, plan, before_last)
+        if before_last:
+            raise PromptError("states before the last layer are known of packed rows only.")
         return plan.taken(torch.cat(self._apart(rows, media)))
 
     def _packing(self, rows: Sequence[Row]) -> bool:

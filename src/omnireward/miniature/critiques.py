@@ -1,9 +1,10 @@
 r"""Critiques of the made-up world, for a warm start: they say what is there, and never who wins.
 
-A critique names what is asked about and how much of it each response has, from 0 to 9; where nothing is asked about,
-all that the responses could be asked about. The verdict behind it is drawn without looking, the first place oftener
-than the second, as it is with writers that like the first place. So whoever learns from them answers in the right form
-and sees what it writes of, and is as often wrong as right: what it knows of verdicts later, it has from rewards.
+A critique names what is asked about, whether it is wanted, and how much of it each response has, from 0 to 9; where
+nothing is asked about, all that the responses could be asked about. The verdict behind it is drawn without looking, the
+first place oftener than the second, as it is with writers that like the first place. So whoever learns from them
+answers in the right form and sees what it writes of, and is as often wrong as right: what it knows of verdicts later,
+it has from rewards.
 """
 
 from __future__ import annotations
@@ -51,15 +52,18 @@ def asked_about(known: Known) -> list[str]:
 
 
 def description(known: Known, swapped: bool, names: Sequence[str]) -> str:
-    """How much of what is named the response shown first and the other one have.
+    """How much of what is named the response shown first and the other one have, and whether it is wanted.
 
     >>> from omnireward.miniature.world import World, known_samples
     >>> known = next(known_samples(World(), "train"))
     >>> description(known, swapped=False, names=asked_about(known))
-    'Numbers: A 0, B 9.'
+    'Numbers is wanted: A 0, B 9.'
     """
     first, second = (known.b, known.a) if swapped else (known.a, known.b)
-    return " ".join(f"{name.capitalize()}: A {_level(first, name)}, B {_level(second, name)}." for name in names)
+    wanted = "" if known.truth == GENERAL else " is wanted" if known.direction > 0 else " is not wanted"
+    return " ".join(
+        f"{name.capitalize()}{wanted}: A {_level(first, name)}, B {_level(second, name)}." for name in names
+    )
 
 
 def _level(item: Item, name: str) -> int:

@@ -25,6 +25,7 @@ TOLERANCE = 0.1  # in units of truth, whose range is [0, 1]
 RESPONSES: dict[Split, int] = {"train": 4, "test": 2}
 ROUNDS: dict[Split, int] = {"train": 2, "test": 1}
 GENERAL = "general"  # the truth that counts where nothing is asked about
+_WORDS = ("families", "tasks")  # settings that are no numbers
 TIE_SHARE = 0.12  # of the criteria asked; Omni-RewardBench has 441 ties in 3,725 samples
 
 
@@ -36,11 +37,13 @@ class World:
         prompts: for each task; each is asked about under three criteria, for training under six.
         seed: another seed is another world of the same kind.
         families: ``trained`` asks about the families that training uses, ``unseen`` about those held out from it.
+        tasks: short names joined with ``+``; empty: all nine. What a task's samples are does not depend on it.
     """
 
     prompts: int = 125
     seed: int = 0
     families: str = "trained"
+    tasks: str = ""
 
     @classmethod
     def parse(cls, settings: str, default: World) -> World:
@@ -48,6 +51,7 @@ class World:
 
         Raises:
             RecipeError: a setting that does not exist, or a value that cannot be read.
+        UnknownNameError: no such task.
 
         >>> World.parse("prompts=9,families=unseen", World()).prompts
         9
@@ -57,18 +61,26 @@ class World:
             name, _, value = setting.partition("=")
             if name not in values:
                 raise RecipeError(f"the miniature world has no setting {name!r}. {suggest(name, list(values))}")
-            if name != "families" and not value.isdecimal():
+            if name not in _WORDS and not value.isdecimal():
                 raise RecipeError(f"the miniature world's setting {name!r} is a whole number; got {value!r}.")
-            values[name] = value if name == "families" else int(value)
+            values[name] = value if name in _WORDS else int(value)
         if values["families"] not in ("trained", "unseen"):
             raise RecipeError(f"families is 'trained' or 'unseen'; got {values['families']!r}.")
-        return cls(**values)
+        world = cls(**values)
+        for name in filter(None, world.tasks.split("+")):
+            Task.parse(name)  # raises, with the known names
+        return world
+
+    def has(self, task: Task) -> bool:
+        """Whether a task is made."""
+        return not self.tasks or task in map(Task.parse, self.tasks.split("+"))
 
 
 def scenes(world: World, split: Split) -> Iterator[tuple[Task, int, Scene, np.random.Generator]]:
     """Task, number, scene, and the generator that goes on from it; task after task in turn."""
+    wanted = [(index, task) for index, task in enumerate(PAPER_TASKS) if world.has(task)]
     for number in range(world.prompts):
-        for index, task in enumerate(PAPER_TASKS):
+        for index, task in wanted:
             rng = np.random.default_rng([world.seed, 0 if split == "train" else 1, index, number])
             yield task, number, draw_scene(task, split, rng, RESPONSES[split]), rng
 
@@ -83,10 +95,16 @@ def samples(world: World, split: Split) -> Iterator[Sample]:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A sample, the name of the truth that is asked about (GENERAL where nothing is), and its two responses."""
+    """A sample and what is known of it.
+
+    Attributes:
+        truth: the name of the value that is asked about; GENERAL where nothing is.
+        direction: whether more of it is wanted (+1) or less (-1).
+    """
 
     sample: Sample
     truth: str
+    direction: int
     a: Item
     b: Item
 
@@ -99,7 +117,7 @@ def known_samples(world: World, split: Split) -> Iterator[Known]:
             for a, b in combinations(range(len(scene.responses)), 2):
                 pair = f"-{a}{b}" if len(scene.responses) > 2 else ""
                 sample = _sample(task, scene, question, a, b, f"{task.short}-{number}", f"-{ask}{pair}")
-                yield Known(sample, question.truth, scene.responses[a], scene.responses[b])
+                yield Known(sample, question.truth, question.direction, scene.responses[a], scene.responses[b])
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,19 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK,
 
 from omnireward.errors import MissingExtraError, RecipeError
 from omnireward.train import tiny
-from omnireward.train.config import TrainConfig
+from omnireward.train.learning import Learning
 from omnireward.train.together import world
 
 # What accelerate's launcher sets where its own flags or its config ask for sharding.
 _LAUNCHERS = {"ACCELERATE_USE_FSDP": "fsdp", "ACCELERATE_USE_DEEPSPEED": "zero2"}
 
 
-def arguments(config: TrainConfig) -> TrainingArguments:
+def arguments(config: Learning) -> TrainingArguments:
     """The Trainer's arguments."""
     return TrainingArguments(
         output_dir=str(config.out),
-        # All pairs of a step, whoever takes them: `together.Shares` gives them out, and the Trainer only counts.
-        per_device_train_batch_size=config.pairs,
+        # All samples of a step, whoever takes them: `together.Shares` gives them out, and the Trainer only counts.
+        per_device_train_batch_size=config.per_step,
         gradient_accumulation_steps=1,
         num_train_epochs=config.epochs,
         max_steps=config.steps or -1,
@@ -51,19 +51,19 @@ def arguments(config: TrainConfig) -> TrainingArguments:
     )
 
 
-def check(config: TrainConfig) -> None:
+def check(config: Learning) -> None:
     """Refuse what several processes cannot do, before anything is read.
 
     Raises:
-        RecipeError: more processes than pairs of a step, sharding that is asked for in another way, or a tracker that
+        RecipeError: more processes than samples of a step, sharding that is asked for in another way, or a tracker that
             is not there.
         MissingExtraError: ZeRO without DeepSpeed.
     """
     tiny.check(config.model)
-    if world() > config.pairs:
+    if world() > config.per_step:
         raise RecipeError(
-            f"a step of {config.pairs} pairs (batch_size x accumulation) is too small for {world()} processes: "
-            "the pairs are shared out among them. Raise --accumulation, or start fewer processes."
+            f"a step of {config.per_step} samples (batch_size x accumulation) is too small for {world()} processes: "
+            "the samples are shared out among them. Raise --accumulation, or start fewer processes."
         )
     for name, sharding in _LAUNCHERS.items():
         if os.environ.get(name, "false").lower() == "true" and not config.sharding == sharding == "zero2":
@@ -92,7 +92,7 @@ def _check_trackers(report_to: str) -> None:
             raise RecipeError(f"report_to names {name}, which is not installed here; install it, or leave it out.")
 
 
-def zero2(config: TrainConfig) -> dict[str, Any]:
+def zero2(config: Learning) -> dict[str, Any]:
     """DeepSpeed's own settings. What is `auto` the Trainer fills in."""
     return {
         "zero_optimization": {"stage": 2, "contiguous_gradients": True},

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,7 +25,6 @@ from omnireward.encoded import Encoded
 from omnireward.errors import BadRowError, MediaError, OmniRewardError, PromptError
 from omnireward.miniature.lessons import lessons
 from omnireward.miniature.world import World
-from omnireward.progress import Progress
 from omnireward.reward_model import RewardModel
 from omnireward.sources import BadRows
 from omnireward.train import made, resuming
@@ -39,14 +37,15 @@ from omnireward.train.reporting import LogLines, ProgressBar
 from omnireward.train.resuming import Identity
 from omnireward.train.sharing import SharingTrainer
 from omnireward.train.stops import Stops
-from omnireward.train.teach import teach
+from omnireward.train.teach import in_sight, teach
 from omnireward.train.tiny import is_tiny, make
 from omnireward.train.together import rank, tell, union
 from omnireward.train.tuning import check as check_parts
 from omnireward.train.tuning import groups, tune
-from omnireward.types import Sample, Side
+from omnireward.types import Comparison, Sample, Side, Text, Turn
 
 SIDES: tuple[Side, ...] = ("a", "b")
+_NOTHING = Comparison((Turn("user", (Text("."),)),), (Text("."),), (Text("."),))
 
 
 def train(config: TrainConfig) -> Path:
@@ -70,15 +69,17 @@ def train(config: TrainConfig) -> Path:
 def _train(config: TrainConfig) -> None:
     bad_rows = BadRows(skip=config.skip_bad_rows)
     mixture = mix(config.datasets, bad_rows, config.limit, Wanted.of(config.tasks, config.criteria))
-    run = resuming.identity(config, mixture)
+    run = resuming.identity(config, mixture.samples, mixture.order(config.seed, 0))
     checkpoint = resuming.checkpoint(config, run)
     if rank() == 0:
-        provenance.save_config("train", replace(config, resume=False), config.out)  # the run, not this start of it
+        provenance.save_config(config.VERB, replace(config, resume=False), config.out)  # the run, not this start of it
     model = _start(config, mixture, checkpoint)
     model.features.dtype = torch.bfloat16 if config.bf16 else None
     if (config.teach_towers or config.teach_language) and checkpoint is None:
         check_parts(model, config)
-        _teach(model.requires_grad_(True), config)
+        taught = list(lessons(World()))
+        with in_sight(len(taught), config.teach_towers, config.teach_language) as tick:
+            teach(model.requires_grad_(True), taught, config.teach_towers, config.teach_language, config.seed, tick)
     tune(model, config)
     model.max_tokens = config.max_tokens
     model.packing = config.packing
@@ -101,27 +102,6 @@ def _train(config: TrainConfig) -> None:
             made.write_card(config.out)
 
 
-def _teach(model: RewardModel, config: TrainConfig) -> None:
-    taught = list(lessons(World()))
-    steps = (
-        ("prepare", "decode lessons", len(taught)),
-        ("towers", "teach the towers", config.teach_towers),
-        ("language", "teach the language", config.teach_language),
-    )
-    bars = {name: Progress(title, total) for name, title, total in steps}
-    with ExitStack() as stack:
-        open_bars: set[str] = set()
-
-        def tick(name: str, loss: float) -> None:
-            if name not in open_bars:  # one bar at a time: the step before is over
-                stack.close()
-                open_bars.add(name)
-                stack.enter_context(bars[name])
-            bars[name].advance(f"loss {loss:.3f}" if loss else "")
-
-        teach(model, taught, config.teach_towers, config.teach_language, config.seed, tick)
-
-
 def _start(config: TrainConfig, mixture: Mixture, checkpoint: Path | None) -> RewardModel:
     torch.manual_seed(config.seed)
     if checkpoint is not None:
@@ -140,7 +120,8 @@ class BradleyTerryTrainer(SharingTrainer):
     ) -> None:
         self.bad_rows, self.unread = bad_rows, len(bad_rows.errors)  # those that reading met are met by every start
         self.samples = mixture.samples
-        self.bar = ProgressBar()
+        self.bar = ProgressBar("train on preferences")
+        self._filler: Encoded | None = None
         self.bad: set[int] = set()  # id() of samples found unusable: each counts once, however many epochs show it
         self.seen: list[
             tuple[int, int, float]
@@ -187,9 +168,15 @@ class BradleyTerryTrainer(SharingTrainer):
             step = self.encoded_step(inputs["step"])
         except OmniRewardError as raised:
             error = raised
-        loss = self.gradients(model, step.passes, step.pairs, error)
+        loss = self.gradients(model, step.passes, error)
         self.watch.saw(loss, (sample.id for sample in inputs["step"].samples))
         return loss
+
+    def nothing(self) -> dict[str, Any]:
+        """A pass without a pair."""
+        if self._filler is None:
+            self._filler = cast(RewardModel, self.model).encode(_NOTHING, "a")
+        return {"encoded": [self._filler], "chosen": [], "rejected": [], "count": 0}
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

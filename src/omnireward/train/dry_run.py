@@ -102,7 +102,7 @@ def dry_run(config: TrainConfig) -> DryRun:
     model = _model(config, mixture)
     processes = max(1, int(os.environ.get("WORLD_SIZE", "1")))
     device = _device()
-    pairs = config.pairs
+    pairs = config.per_step
     order = mixture.order(config.seed, 0)
     per_epoch = math.ceil(len(order) / pairs)
     picked = [mixture.samples[i] for i in order[:SAMPLED]]
@@ -140,7 +140,7 @@ def heaviest(
     layers = sizes.layers(model)
     found = [sizes.a_pass(one["encoded"]) for one in in_passes(pairs, rows, config.tokens_per_pass)]
     most = max(found, key=lambda one: kept(layers, one, settings))
-    step = sum(one.tokens for one in found) / len(pairs) * config.pairs / settings.devices
+    step = sum(one.tokens for one in found) / len(pairs) * config.per_step / settings.devices
     full = round(min(config.tokens_per_pass, step))
     return sizes.grown(most, full) if full > most.tokens else most
 

@@ -55,11 +55,15 @@ class Wanted:
     Attributes:
         tasks: their tasks; all when empty.
         criteria: whether a criterion is asked for, refused, or neither.
+        share: of the prompts, chosen by a hash of each; a smaller share is a part of a larger one.
+        ties: whether samples that people tied are wanted.
         refused: how many samples were not wanted.
     """
 
     tasks: frozenset[Task] = frozenset()
     criteria: Literal["all", "with", "without"] = "all"
+    share: float = 1.0
+    ties: bool = True
     refused: int = 0
 
     @classmethod
@@ -70,16 +74,22 @@ class Wanted:
     def __call__(self, sample: Sample) -> bool:
         """Whether the sample is wanted; counts those that are not."""
         has = bool(sample.comparison.criterion)
-        wanted = (not self.tasks or sample.task in self.tasks) and self.criteria in (
-            "all",
-            "with" if has else "without",
+        wanted = (
+            (not self.tasks or sample.task in self.tasks)
+            and self.criteria in ("all", "with" if has else "without")
+            and (self.ties or sample.preference != "tie")
+            and (self.share >= 1 or _fraction(sample.cluster) < self.share)
         )
         self.refused += not wanted
         return wanted
 
 
 def mix(
-    datasets: Mapping[str, float], bad_rows: BadRows, limit: int | None = None, wanted: Wanted | None = None
+    datasets: Mapping[str, float],
+    bad_rows: BadRows,
+    limit: int | None = None,
+    wanted: Wanted | None = None,
+    as_given: bool = False,
 ) -> Mixture:
     """Read every dataset.
 
@@ -88,6 +98,7 @@ def mix(
         bad_rows: what to do with rows that cannot be used.
         limit: read at most this many samples from each, of those that are wanted.
         wanted: chooses samples, and counts the others; all are wanted when None.
+        as_given: keep tied samples and the order of responses, for whoever does not tell chosen from rejected.
 
     Raises:
         RecipeError: no dataset, a weight or a limit that is not positive, or a dataset without a usable sample.
@@ -103,7 +114,9 @@ def mix(
             raise RecipeError(f"the weight of {place!r} must be positive; got {weight}.")
         start = len(samples)
         for sample in islice(filter(wanted, read_place("datasets", place, bad_rows)), limit):
-            if sample.preference == "tie":
+            if as_given:
+                samples.append(sample)
+            elif sample.preference == "tie":
                 ties += 1
             else:
                 samples.append(chosen_first(sample))
@@ -150,6 +163,12 @@ def texts(samples: Sequence[Sample]) -> Iterator[str]:
             yield from (part.text for part in turn.content if isinstance(part, Text))
         for response in (sample.comparison.response_a, sample.comparison.response_b):
             yield from (part.text for part in response if isinstance(part, Text))
+
+
+def _fraction(text: str) -> float:
+    """A number in [0, 1) that hangs on a text alone."""
+    digest = hashlib.sha256(f"share {text}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
 
 
 def _rank(seed: int, epoch: int, place: str, sample: Sample, copy: int) -> bytes:

@@ -27,13 +27,14 @@ def in_passes(
         fresh = [row for row in dict.fromkeys(pair) if row not in number]
         added = _added(fresh, number, keys)
         if tokens + added > budget:
-            passes.append({"encoded": [], "chosen": [], "rejected": []})
+            passes.append({"encoded": [], "chosen": [], "rejected": [], "count": 0})
             number, fresh = {}, list(dict.fromkeys(pair))
             tokens, added = 0, _added(fresh, {}, keys)
         for row in fresh:
             number[row] = len(number)
             passes[-1]["encoded"].append(rows[row])
         tokens += added
+        passes[-1]["count"] += 1
         for side, row in zip(("chosen", "rejected"), pair, strict=True):
             passes[-1][side].append(number[row])
     return passes

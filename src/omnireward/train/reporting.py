@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,15 @@ def _step(line: bytes) -> float:
 
 
 class ProgressBar(TrainerCallback):
-    """Steps done, with the newest loss and accuracy."""
+    """Steps done, with the newest figures.
 
-    def __init__(self) -> None:
+    Args:
+        title: what is done.
+        shown: names of figures of the log.
+    """
+
+    def __init__(self, title: str, shown: Sequence[str] = ("loss", "accuracy")) -> None:
+        self._title, self._shown = title, shown
         self.bar: Progress | None = None
         self.note = ""
 
@@ -55,14 +62,15 @@ class ProgressBar(TrainerCallback):
         """Start at the step that the run starts at."""
         if not state.is_world_process_zero:
             return
-        self.bar = Progress("train on preferences", state.max_steps, state.global_step).__enter__()
+        self.bar = Progress(self._title, state.max_steps, state.global_step).__enter__()
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
     ) -> None:
         """Remember the newest figures."""
         if logs and "loss" in logs:
-            self.note = f"loss {float(logs['loss']):.3f}, accuracy {logs.get('accuracy', float('nan')):.2f}"
+            told = {name: logs.get(name) for name in self._shown}
+            self.note = ", ".join(f"{name} {math.nan if value is None else value:.3f}" for name, value in told.items())
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """One step on."""

@@ -15,19 +15,23 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import cast
 
 from omnireward import provenance
 from omnireward.errors import RecipeError, StoppedError, TrainingError
+from omnireward.policy import holds_judge
 from omnireward.reward_model import holds_model
 from omnireward.train import checkpoints
-from omnireward.train.config import TrainConfig
-from omnireward.train.mixing import Mixture, texts
+from omnireward.train.learning import Learning
+from omnireward.train.mixing import texts
+from omnireward.train.tiny import TINY
 from omnireward.train.together import rank, tell, world
+from omnireward.types import Sample
 
 RUN, LOCK = "run.json", ".lock"
 # Where, how often and how fast; not what is learned. `tokens_per_pass` and those after it can move the last bits.
@@ -63,14 +67,14 @@ def alone(out: Path) -> Iterator[None]:
         yield
 
 
-def begin(config: TrainConfig) -> bool:
+def begin(config: Learning) -> bool:
     """Whether there is anything to train; removes what interrupted saves left over.
 
     Raises:
         RecipeError: without `resume`, the folder holds a trained model, or checkpoints of a run that was stopped.
     """
     first = rank() == 0
-    if holds_model(config.out):
+    if holds_model(config.out) or holds_judge(config.out):
         if not config.resume:
             raise RecipeError(
                 f"{config.out} holds a trained model already; choose another --out. To train it further, start from it "
@@ -92,7 +96,7 @@ def begin(config: TrainConfig) -> bool:
     return True
 
 
-def checkpoint(config: TrainConfig, run: Identity) -> Path | None:
+def checkpoint(config: Learning, run: Identity) -> Path | None:
     """The checkpoint to go on from, or None for a start from nothing.
 
     Raises:
@@ -102,7 +106,7 @@ def checkpoint(config: TrainConfig, run: Identity) -> Path | None:
         return None
     found = checkpoints.newest(config.out, say=rank() == 0)
     if found is not None:
-        check(found, run)
+        check(found, run, type(config))
     elif rank() == 0:
         sys.stderr.write(f"no checkpoint to resume from in {config.out}: the run begins from the start.\n")
     return found
@@ -126,7 +130,7 @@ def meet(out: Path, checkpoint: Path | None) -> None:
         )
 
 
-def stopped(config: TrainConfig, step: int) -> StoppedError:
+def stopped(config: Learning, step: int) -> StoppedError:
     """What to say when a run was asked to stop, and did."""
     said = f"stopped after step {step}, as asked."
     last = checkpoints.last(config.out)
@@ -134,26 +138,32 @@ def stopped(config: TrainConfig, step: int) -> StoppedError:
         return StoppedError(said)
     if last is None:  # the loss was suspect
         return StoppedError(f"{said} There is no checkpoint.")
-    command = provenance.command("train", replace(config, resume=True), config.out)
+    command = provenance.command(config.VERB, replace(config, resume=True), config.out)
     where = shlex.quote(str(config.out.resolve().parent))
     return StoppedError(f"{said} The last checkpoint: {last}\nGo on with:\n  cd {where} && {command}")
 
 
-def identity(config: TrainConfig, mixture: Mixture) -> Identity:
+def identity(config: Learning, samples: Sequence[Sample], order: Iterable[int], more: Iterable[str] = ()) -> Identity:
     """What a resumed run must have in common with the one that it goes on with.
 
     Of the data, that is the ids of the first epoch in order and all texts; media are not read for it.
+
+    Args:
+        config: the run's.
+        samples: all of them.
+        order: of the first epoch, as indices.
+        more: texts that are learned from besides, such as answers.
     """
     values = provenance.plain(config, config.out)
     if not isinstance(values, dict):
         raise TypeError(f"a config is a dataclass, not {config!r}")
     digest = hashlib.sha256()
-    for index in mixture.order(config.seed, 0):
-        digest.update(mixture.samples[index].id.encode("utf-8", "surrogatepass") + b"\0")
-    for text in texts(mixture.samples):
+    for index in order:
+        digest.update(samples[index].id.encode("utf-8", "surrogatepass") + b"\0")
+    for text in chain(texts(samples), more):
         digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
     held = {name: value for name, value in values.items() if name not in MAY_CHANGE}
-    return {"config": held, "samples": len(mixture.samples), "data": digest.hexdigest(), "processes": world()}
+    return {"config": held, "samples": len(samples), "data": digest.hexdigest(), "processes": world()}
 
 
 def write(folder: Path, run: Identity) -> None:
@@ -161,7 +171,7 @@ def write(folder: Path, run: Identity) -> None:
     (folder / RUN).write_text(json.dumps(run, indent=1, sort_keys=True) + "\n")
 
 
-def check(checkpoint: Path, run: Identity) -> None:
+def check(checkpoint: Path, run: Identity, kind: type[Learning]) -> None:
     """Refuse a checkpoint of another run; say on stderr where fewer or more processes move the last bits.
 
     Raises:
@@ -170,7 +180,7 @@ def check(checkpoint: Path, run: Identity) -> None:
     kept = json.loads((checkpoint / RUN).read_bytes())
     now = json.loads(json.dumps(run["config"]))
     # A field that is new since then had its default, and one that is gone counts no more.
-    defaults = provenance.plain(TrainConfig(out=checkpoint), checkpoint)
+    defaults = provenance.plain(kind(out=checkpoint, model=TINY), checkpoint)  # what it begins with is always kept
     before = cast(dict[str, object], defaults) | kept["config"]
     for name in sorted(now):
         if before[name] != now[name]:

@@ -23,13 +23,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from omnireward.conversation_model import ConversationModel
 from omnireward.packed_stack import PACKED, packed_layer
-from omnireward.reward_model import RewardModel
 
 SHARDS = "optimizer_shards"
 
 
-def shard(model: RewardModel, device: torch.device) -> None:
+def shard(model: ConversationModel, device: torch.device) -> None:
     """Split a model's weights over all processes, in place. Process 0's are taken.
 
     Args:

@@ -21,19 +21,15 @@ from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 from transformers.trainer import OPTIMIZER_NAME, SCHEDULER_NAME
 
-from omnireward.encoded import Encoded
+from omnireward.conversation_model import ConversationModel
 from omnireward.errors import OmniRewardError, RecipeError
-from omnireward.reward_model import RewardModel
 from omnireward.train import optimizer_shards, sharding
 from omnireward.train.arguments import arguments
-from omnireward.train.config import TrainConfig
+from omnireward.train.learning import Learning
 from omnireward.train.mixing import SeededOrder
 from omnireward.train.resuming import Identity
 from omnireward.train.surviving import SurvivingTrainer
 from omnireward.train.together import Shares, agree, rank, world
-from omnireward.types import Comparison, Text, Turn
-
-_NOTHING = Comparison((Turn("user", (Text("."),)),), (Text("."),), (Text("."),))
 
 
 class SharingTrainer(SurvivingTrainer):
@@ -47,9 +43,10 @@ class SharingTrainer(SurvivingTrainer):
         more: of `transformers.Trainer`.
     """
 
-    def __init__(self, model: RewardModel, config: TrainConfig, order: SeededOrder, run: Identity, **more: Any) -> None:
+    def __init__(
+        self, model: ConversationModel, config: Learning, order: SeededOrder, run: Identity, **more: Any
+    ) -> None:
         self.config, self.order = config, order
-        self._filler: Encoded | None = None
         if config.sharding == "zero2" and not model.features.frozen:
             raise RecipeError(
                 "--sharding zero2 trains with frozen towers only: gradients of towers came out wrong in DeepSpeed. "
@@ -65,31 +62,28 @@ class SharingTrainer(SurvivingTrainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The share of each step. accelerate only looks a step ahead here: its own split would repeat samples."""
-        shares = Shares(self.order, self.config.pairs, rank(), world())
+        shares = Shares(self.order, self.config.per_step, rank(), world())
         loader = DataLoader(cast(Any, self.train_dataset), batch_sampler=shares, collate_fn=self.data_collator)
         return cast("DataLoader[Any]", prepare_data_loader(loader, num_processes=1, process_index=0))
 
     def get_total_train_batch_size(self, args: TrainingArguments) -> int:
         """Pairs of a step."""
-        return self.config.pairs
+        return self.config.per_step
 
-    def gradients(
-        self, model: nn.Module, passes: Sequence[dict[str, Any]], pairs: int, error: OmniRewardError | None
-    ) -> Tensor:
-        """Gradients of a step's mean loss over the pairs of all processes, pass by pass.
+    def gradients(self, model: nn.Module, passes: Sequence[dict[str, Any]], error: OmniRewardError | None) -> Tensor:
+        """Gradients of a step's mean loss over what all processes count, such as pairs, pass by pass.
 
         Args:
             model: as the Trainer wrapped it.
-            passes: of this process, each with what `compute_loss` takes, and `chosen`.
-            pairs: in them.
+            passes: of this process, each with what `compute_loss` takes, and `count`: of what its loss is the mean.
             error: stops all processes.
 
         Returns:
             The share of the loss, (): its mean over processes is that of the step.
         """
-        agreed = agree(pairs, len(passes), error)
+        agreed = agree(sum(one["count"] for one in passes), len(passes), error)
         least = 1 if self.config.sharding == "none" else max(1, agreed.passes)
-        padded = [*passes, *[self._nothing()] * (least - len(passes))]
+        padded = [*passes, *[self.nothing()] * (least - len(passes))]
         model.train()
         total = torch.zeros((), device=self.args.device)
         for number, one in enumerate(padded, 1):
@@ -98,17 +92,15 @@ class SharingTrainer(SurvivingTrainer):
             with nullcontext() if last else self.accelerator.no_sync(model):
                 with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.config.bf16):
                     loss = cast(Tensor, self.compute_loss(model, one)) * (
-                        len(one["chosen"]) * world() / max(1, agreed.pairs)
+                        one["count"] * world() / max(1, agreed.counted)
                     )
                 self.accelerator.backward(loss)
             total += loss.detach()
         return total
 
-    def _nothing(self) -> dict[str, Any]:
-        """A pass without a pair: gradients of 0."""
-        if self._filler is None:
-            self._filler = self._reward_model().encode(_NOTHING, "a")
-        return {"encoded": [self._filler], "chosen": [], "rejected": []}
+    def nothing(self) -> dict[str, Any]:
+        """A pass in which nothing is counted: gradients of 0."""
+        raise NotImplementedError
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         if isinstance(grad_norm, DTensor):  # only this process's part of it
@@ -116,9 +108,9 @@ class SharingTrainer(SurvivingTrainer):
         return super()._get_grad_norm(model, grad_norm)
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        with sharding.gathered(self._reward_model()):
+        with sharding.gathered(self._whole_model()):
             if self.args.should_save:
-                self._reward_model().save(Path(output_dir or str(self.args.output_dir)))
+                self._whole_model().save(Path(output_dir or str(self.args.output_dir)))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """The weights were read when the model was opened from the checkpoint; the rest is the Trainer's."""
@@ -127,7 +119,7 @@ class SharingTrainer(SurvivingTrainer):
         if self.config.sharding != "fsdp":
             super()._save_optimizer_and_scheduler(output_dir)
             return
-        optimizer_shards.write(self._reward_model(), self._plain_optimizer(), Path(output_dir) / sharding.SHARDS)
+        optimizer_shards.write(self._whole_model(), self._plain_optimizer(), Path(output_dir) / sharding.SHARDS)
         if self.args.should_save:
             torch.save(cast(LRScheduler, self.lr_scheduler).state_dict(), Path(output_dir) / SCHEDULER_NAME)
 
@@ -140,7 +132,7 @@ class SharingTrainer(SurvivingTrainer):
                 f"read with --sharding {'zero2' if zero2 else 'none or fsdp'} only."
             )
         if checkpoint is not None and (folder / sharding.SHARDS).is_dir():
-            optimizer_shards.read(self._reward_model(), self._plain_optimizer(), folder / sharding.SHARDS)
+            optimizer_shards.read(self._whole_model(), self._plain_optimizer(), folder / sharding.SHARDS)
         elif checkpoint is not None and self.config.sharding == "fsdp":
             kept = torch.load(folder / OPTIMIZER_NAME, map_location="cpu", weights_only=True)
             sharding.split_optimizer(self._plain_optimizer(), kept)
@@ -149,9 +141,9 @@ class SharingTrainer(SurvivingTrainer):
             return
         cast(LRScheduler, self.lr_scheduler).load_state_dict(torch.load(folder / SCHEDULER_NAME, weights_only=True))
 
-    def _reward_model(self) -> RewardModel:
+    def _whole_model(self) -> ConversationModel:
         """The model without what the Trainer wrapped it in."""
-        return cast(RewardModel, self.model)
+        return cast(ConversationModel, self.model)
 
     def _plain_optimizer(self) -> torch.optim.Optimizer:
         """Without accelerate's wrapper."""

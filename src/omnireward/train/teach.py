@@ -10,8 +10,8 @@ whether more is better (see `miniature.lessons`): that is left to the preference
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,8 +21,17 @@ from torch.nn import functional as F
 
 from omnireward.ahead import prepared
 from omnireward.backbones import Prepared
+from omnireward.conversation_model import ConversationModel
+from omnireward.encoded import Encoded, keys_of
+from omnireward.miniature.items import Item
 from omnireward.miniature.lessons import Lesson
+from omnireward.miniature.world import GENERAL, Known
+from omnireward.packing import plan
+from omnireward.policy import Policy
+from omnireward.progress import Progress
+from omnireward.prompts import Form, questions
 from omnireward.reward_model import RewardModel
+from omnireward.train.muon import Muon
 from omnireward.types import Media
 
 Tick = Callable[[str, float], None]
@@ -55,41 +64,108 @@ class Labels:
         return cls(tuple(names), wanted, torch.tensor(known))
 
 
-def teach(model: RewardModel, lessons: Sequence[Lesson], towers: int, language: int, seed: int, tick: Tick) -> None:
+@contextmanager
+def in_sight(lessons: int, towers: int, language: int) -> Iterator[Tick]:
+    """A tick that shows a progress bar for each stage, one at a time."""
+    bars = {
+        "prepare": Progress("decode lessons", lessons),
+        "towers": Progress("teach the towers", towers),
+        "language": Progress("teach the language", language),
+    }
+    with ExitStack() as stack:
+        begun: set[str] = set()
+
+        def tick(name: str, loss: float) -> None:
+            if name not in begun:  # the stage before is over
+                stack.close()
+                begun.add(name)
+                stack.enter_context(bars[name])
+            bars[name].advance(f"loss {loss:.3f}" if loss else "")
+
+        yield tick
+
+
+def teach(model: RewardModel, taught: Sequence[Lesson], towers: int, language: int, seed: int, tick: Tick) -> None:
     """Teach the towers for some steps, freeze them, and teach the language model for some.
 
     Args:
         model: changed in place; its towers stay frozen.
-        lessons: what there is to learn.
+        taught: what there is to learn.
         towers: optimizer steps of BATCH media.
         language: optimizer steps of BATCH lessons.
         seed: decides probes and order.
         tick: called with the step's name and the loss (nats for each label) after each step, and with `prepare` and
             0 after each lesson's media were decoded.
     """
-    media, labels = _prepared(model, lessons, partial(tick, "prepare", 0.0))
+    teach_towers(model, taught, towers, seed, tick)
+    encoded = [model.encode(lesson.comparison, "a") for lesson in taught]
+
+    def read(picked: Sequence[int]) -> Tensor:
+        return model.hidden([encoded[i] for i in picked])
+
+    labelled = Labels.of([{**lesson.labels, ASKED: lesson.asked} for lesson in taught])
+    _fit(model, read, labelled, language, seed, partial(tick, "language"))
+
+
+def teach_towers(model: ConversationModel, taught: Sequence[Lesson], steps: int, seed: int, tick: Tick) -> None:
+    """Teach the towers alone, and freeze them. Arguments as for `teach`."""
+    media, labels = _prepared(model, taught, partial(tick, "prepare", 0.0))
     inputs = list(media.values())
 
     def see(picked: Sequence[int]) -> Tensor:
         seen = model.backbone.encode_media([inputs[i] for i in picked])
         return torch.stack([each[:, : model.backbone.hidden_size].mean(0) for each in seen])
 
-    _fit(model, see, Labels.of(labels), towers, seed, partial(tick, "towers"))
+    if media:
+        _fit(model, see, Labels.of(labels), steps, seed, partial(tick, "towers"))
     model.freeze(model.towers)
     model.features.embeddings_of(media, {})  # they are kept from here on
     media.clear()
     inputs.clear()
-    encoded = [model.encode(lesson.comparison, "a") for lesson in lessons]
+
+
+def teach_questions(policy: Policy, known: Sequence[Known], form: Form, steps: int, seed: int, tick: Tick) -> None:
+    """Teach a judge's language model to know, at the end of a question, what both responses to it are.
+
+    That is taught before the last layer, because answers see nothing else of a token.
+
+    Args:
+        policy: changed in place; its towers are frozen already.
+        known: samples of a made-up world; each is a question about both.
+        form: in which the judge is asked.
+        steps: optimizer steps of BATCH questions.
+        seed: decides probes and order.
+        tick: called with `language` and the loss after each step.
+    """
+    asked: dict[int, Encoded] = {}
 
     def read(picked: Sequence[int]) -> Tensor:
-        return model.hidden([encoded[i] for i in picked])
+        for number in picked:
+            if number not in asked:
+                asked[number] = policy.ask(questions(known[number].sample.comparison, form)[0])
+        rows = [asked[number] for number in picked]
+        packed = plan(keys_of(rows))
+        states = policy.backbone.packed_states([row.row for row in rows], policy.media_of(rows), packed, True)
+        return states[packed.last]
 
-    labelled = Labels.of([{**lesson.labels, ASKED: lesson.asked} for lesson in lessons])
-    _fit(model, read, labelled, language, seed, partial(tick, "language"))
+    _fit(policy, read, Labels.of([_both(each) for each in known]), steps, seed, partial(tick, "language"))
+
+
+def _both(known: Known) -> dict[str, float]:
+    """What both responses are, and how much each has of what is asked about; not who wins."""
+    told = {f"{side} {name}": value for side, item in _items(known) for name, value in item.labels.items()}
+    told |= {f"about {known.truth}": 1.0}
+    if known.truth != GENERAL:
+        told |= {f"{ASKED} {side}": item.truth[known.truth] for side, item in _items(known)}
+    return told
+
+
+def _items(known: Known) -> tuple[tuple[str, Item], tuple[str, Item]]:
+    return ("a", known.a), ("b", known.b)
 
 
 def _prepared(
-    model: RewardModel, lessons: Sequence[Lesson], tick: Callable[[], None]
+    model: ConversationModel, lessons: Sequence[Lesson], tick: Callable[[], None]
 ) -> tuple[dict[str, Prepared], list[Mapping[str, float]]]:
     """Each distinct medium by its digest, and what its first lesson says of it, in the order of the lessons."""
     named = [[(medium.digest(), medium) for medium in _media(lesson)] for lesson in lessons]
@@ -114,7 +190,7 @@ def _media(lesson: Lesson) -> list[Media]:
 
 
 def _fit(
-    model: RewardModel,
+    model: ConversationModel,
     read: Callable[[Sequence[int]], Tensor],
     labels: Labels,
     steps: int,
@@ -129,7 +205,7 @@ def _fit(
     matrices = [p for name, p in learning.items() if p.ndim == 2 and ".layers." in name]
     others = [p for name, p in learning.items() if not (p.ndim == 2 and ".layers." in name)]
     optimizers = (
-        torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=0.0),
+        Muon(matrices, MATRIX_RATE),
         torch.optim.AdamW([*others, *probe.parameters()], lr=OTHER_RATE, weight_decay=0.01),
     )
     schedules = [torch.optim.lr_scheduler.LambdaLR(each, partial(_rate, steps=steps)) for each in optimizers]
@@ -142,7 +218,7 @@ def _fit(
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(learning.values(), 1.0)
         for optimizer in optimizers:
-            optimizer.step()  # type: ignore[no-untyped-call]
+            optimizer.step()
         for schedule in schedules:
             schedule.step()
         tick(loss.item())
@@ -154,12 +230,9 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _loss(said: Tensor, labels: Labels, picked: Tensor) -> Tensor:
-    """Mean cross-entropy of all labels but the asked one, plus the asked one's: it counts as much as all the others."""
+    """Mean cross-entropy of all labels but the asked, plus that of the asked: they count as much as all the others."""
     wanted, known = labels.wanted[picked], labels.known[picked]
-    if ASKED not in labels.names:
-        return F.binary_cross_entropy_with_logits(said[known], wanted[known])
-    asked = labels.names.index(ASKED)
-    others = known.clone()
-    others[:, asked] = False
+    asked = torch.tensor([name.startswith(ASKED) for name in labels.names])
+    others, asked = known & ~asked, known & asked
     loss = F.binary_cross_entropy_with_logits(said[others], wanted[others])
-    return loss + F.binary_cross_entropy_with_logits(said[:, asked], wanted[:, asked])
+    return loss + F.binary_cross_entropy_with_logits(said[asked], wanted[asked]) if asked.any() else loss

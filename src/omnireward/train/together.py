@@ -59,19 +59,19 @@ class Shares(Sampler[list[int]]):
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """A step as all processes see it: `pairs` of all together, and the most `passes` that one of them needs."""
+    """A step as all processes see it: what is `counted` in all together, and the most `passes` that one needs."""
 
-    pairs: int
+    counted: int
     passes: int
 
 
-def agree(pairs: int, passes: int, error: OmniRewardError | None) -> Agreed:
+def agree(counted: int, passes: int, error: OmniRewardError | None) -> Agreed:
     """Tell the others of this process's share of a step. All processes call it, also one that met an error.
 
     Raises:
         OmniRewardError: the error of this process, or a TrainingError that says whose it is.
     """
-    told = tell([pairs, passes, error is not None])
+    told = tell([counted, passes, error is not None])
     _stop(told[:, 2], error)
     return Agreed(int(told[:, 0].sum()), int(told[:, 1].max()))
 

@@ -1,7 +1,8 @@
 """Which numbers of a model learn, in what, and how fast: full or low-rank (LoRA), by part, with a rate for each.
 
-Whatever is frozen, the head learns, in fp32. Parts that learn are fp32 too: at the rates of fine-tuning a step is
-smaller than the distance between neighbouring numbers of bfloat16, and would be lost.
+Whatever is frozen, a reward's head learns; a vocabulary head learns with the language model. What learns is fp32: at
+the rates of fine-tuning a step is smaller than the distance between neighbouring numbers of bfloat16, and would be
+lost.
 """
 
 from __future__ import annotations
@@ -13,26 +14,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+from transformers import Trainer
 
 from omnireward import lora, plugins
 from omnireward.atomic import synced
 from omnireward.backbones import BackboneFamily
+from omnireward.conversation_model import ConversationModel
 from omnireward.errors import RecipeError, UnknownNameError
 from omnireward.hub import find
 from omnireward.lora import Lora
 from omnireward.on_base import OnBase, base_of, digests, keep_in
 from omnireward.parts import HEAD, LLM, PROJECTORS, Parts
-from omnireward.reward_model import RewardModel
-from omnireward.train.config import TrainConfig
+from omnireward.train.learning import Learning
 from omnireward.train.tiny import is_tiny
 
 _OR_MERGE = "or make it a whole model first: omnireward convert {} OUT --to published"
 BASE = "base"  # folder in `out` of a base that the run made itself
 
 
-def tune(model: RewardModel, config: TrainConfig) -> None:
+def tune(model: ConversationModel, config: Learning) -> None:
     """Say what of a model is trained, and put adapters in where the config wants some; changes the model in place.
 
     Raises:
@@ -54,12 +57,15 @@ def tune(model: RewardModel, config: TrainConfig) -> None:
     learning = set(model.on_base.trained if model.on_base else _learning(model, parts, config, set()))
     for name, parameter in model.backbone.named_parameters():
         parameter.requires_grad_(name in learning or lora.is_adapter(name))
-    model.head.requires_grad_(True)
+    learns = model.HEAD_IS_NEW or not (config.lora_rank or LLM in config.freeze)
+    if model.head.weight not in {*model.backbone.parameters()}:  # else it is the embeddings, and done
+        model.head.to(torch.float32 if learns or config.frozen_weights == "fp32" else torch.bfloat16)
+        model.head.requires_grad_(learns)
     if config.gradient_checkpointing:
         checkpoint_layers(model.backbone)
 
 
-def check(model: RewardModel, config: TrainConfig) -> None:
+def check(model: ConversationModel, config: Learning) -> None:
     """Look at the names of parts and layers, before hours are spent on what comes before. Raises as `tune`."""
     parts = parts_of(model)
     parts.check(config.freeze, "freeze", "vision", "audio", PROJECTORS)  # a tower that is not there is frozen already
@@ -73,12 +79,12 @@ def check(model: RewardModel, config: TrainConfig) -> None:
         tuple(_targets(model.backbone, parts, config))
 
 
-def parts_of(model: RewardModel) -> Parts:
+def parts_of(model: ConversationModel) -> Parts:
     """The parts of a model's backbone."""
     return Parts.of_family(cast(BackboneFamily, plugins.load("backbones", model.family)))
 
 
-def groups(model: RewardModel, config: TrainConfig, decayed: Iterable[str]) -> list[dict[str, Any]]:
+def groups(model: ConversationModel, config: Learning, decayed: Iterable[str]) -> list[dict[str, Any]]:
     """Parameters that learn, by rate and decay, as an optimizer takes them; the language model's first, the head last.
 
     Args:
@@ -114,6 +120,15 @@ def groups(model: RewardModel, config: TrainConfig, decayed: Iterable[str]) -> l
     ]
 
 
+def with_rates(trainer: Trainer, model: ConversationModel, config: Learning) -> torch.optim.Optimizer | None:
+    """The Trainer's own optimizer with a rate for each part; None where the config has one rate for all."""
+    if not config.learning_rates:
+        return None
+    found = groups(model, config, trainer.get_decay_parameter_names(model))
+    kind, given = trainer.get_optimizer_cls_and_kwargs(trainer.args)
+    return cast(torch.optim.Optimizer, kind(found, **given))
+
+
 def checkpoint_layers(backbone: nn.Module) -> None:
     """Have layers computed again in the backward pass, instead of keeping what they computed; while training only.
 
@@ -127,7 +142,7 @@ def checkpoint_layers(backbone: nn.Module) -> None:
             chosen.gradient_checkpointing, chosen._gradient_checkpointing_func = True, again
 
 
-def _adapt(model: RewardModel, parts: Parts, config: TrainConfig) -> None:
+def _adapt(model: ConversationModel, parts: Parts, config: Learning) -> None:
     layers = tuple(sorted(_targets(model.backbone, parts, config)))
     adapted = {parts.of(name) for name in layers}
     alpha = 2.0 * config.lora_rank if config.lora_alpha is None else config.lora_alpha
@@ -162,13 +177,13 @@ def _brief(value: object) -> str:
     return f"{len(value)} of them" if isinstance(value, tuple) else str(value)
 
 
-def _place(model: RewardModel, config: TrainConfig) -> tuple[str, Path]:
+def _place(model: ConversationModel, config: Learning) -> tuple[str, Path]:
     """What to record as the base, and the folder that has its files; written here where only this run has made it."""
-    if not is_tiny(config.model) and not (config.teach_towers or config.teach_language):
+    if not is_tiny(config.model) and not config.taught:
         place = find(config.model)
         return place.pinned or str(place.folder.resolve()), place.folder
     if _first():
-        model.backbone.save(config.out / BASE)
+        model.save_backbone(config.out / BASE)
         for path in (*(config.out / BASE).iterdir(), config.out / BASE, config.out):  # before a checkpoint needs it
             synced(path)
     return BASE, config.out / BASE
@@ -179,7 +194,7 @@ def _first() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _targets(backbone: nn.Module, parts: Parts, config: TrainConfig) -> Iterator[str]:
+def _targets(backbone: nn.Module, parts: Parts, config: Learning) -> Iterator[str]:
     """Names of the linear layers that get adapters: those of a named part, and the language model's of a name."""
     linear = lora.linear_layers(backbone)
     names = {name.rpartition(".")[2] for name in linear if parts.whole(name) == LLM}
@@ -201,7 +216,7 @@ def _is_target(parts: Parts, name: str, target: str) -> bool:
     return target in parts.of(name) or (parts.whole(name) == LLM and name.rpartition(".")[2] == target)
 
 
-def _learning(model: RewardModel, parts: Parts, config: TrainConfig, adapted: set[tuple[str, ...]]) -> Iterator[str]:
+def _learning(model: ConversationModel, parts: Parts, config: Learning, adapted: set[tuple[str, ...]]) -> Iterator[str]:
     """Names of the backbone's own parameters that learn: of parts that are neither frozen nor have adapters."""
     for name, _ in model.backbone.named_parameters():
         own = not (lora.is_adapter(name) or ".base_layer." in name)
@@ -209,7 +224,7 @@ def _learning(model: RewardModel, parts: Parts, config: TrainConfig, adapted: se
             yield name
 
 
-def _frozen(parts: Parts, name: str, config: TrainConfig) -> bool:
+def _frozen(parts: Parts, name: str, config: Learning) -> bool:
     mine = parts.of(name)
     return any(part in config.freeze for part in mine) and not any(part in config.thaw for part in mine)
 

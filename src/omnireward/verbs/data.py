@@ -50,8 +50,7 @@ class ShowConfig:
 
 
 def run(words: list[str]) -> None:
-    """Look at samples (data show), find out what a source holds (data inspect), write a benchmark (data export), or
-    write the questions that a judge is asked, with their reward, for EasyR1 and verl (data questions).
+    """Look at data, or write them out: data show, inspect, export, questions (for EasyR1 and verl).
 
     Examples:
       omnireward data show miniature --limit 3
