@@ -4,7 +4,7 @@
 
 JOBS is JSON: a list of stages, each of which begins when the one before is over; a stage is a list of groups that work
 at the same time, each with its number of `processes` and the configs of its `runs`, one after the other. A run's
-`start` is a checkpoint of another run to resume from.
+`start` is a checkpoint of another run to resume from. Its `verb` is `train`, or `grpo` with scripted answers.
 """
 
 from __future__ import annotations
@@ -66,11 +66,37 @@ def _begin(out: Path, group: dict[str, Any]) -> list[int]:
 
 
 def _train(out: Path, run: dict[str, Any]) -> None:
+    verb = run.pop("verb", "train")
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in run.items()}
+    values["out"] = out / run["out"]
+    if verb == "grpo":
+        _grpo(values)
+        return
     from omnireward.train.bradley_terry import train
     from omnireward.train.config import TrainConfig
 
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in run.items()}
-    train(TrainConfig(**{**values, "out": out / run["out"]}))
+    train(TrainConfig(**values))
+
+
+def _grpo(values: dict[str, Any]) -> None:
+    from tests.train.scripted import BARE_A, LOST, RIGHT_A, RIGHT_B, Script
+
+    from omnireward.train import grpo, grpo_log
+    from omnireward.train.grpo_config import GRPOConfig
+
+    said = (RIGHT_A, RIGHT_B, LOST, BARE_A)
+    script = Script(lambda _, __, seed: said[seed % 4], values["rollouts"])
+    for module, name, value in (
+        (grpo, "write_page", _nothing),
+        (grpo_log, "write_page", _nothing),
+        (grpo, "speak", script),
+    ):
+        setattr(module, name, value)
+    grpo.grpo(GRPOConfig(**values))
+
+
+def _nothing(*_: object, **__: object) -> None:
+    pass
 
 
 def _wait(children: list[int], end: float) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 from tests.train import scripted
@@ -18,12 +19,16 @@ from omnireward.policy import Policy, holds_judge
 from omnireward.train.grpo import grpo
 from omnireward.train.grpo_config import GRPOConfig
 from omnireward.train.grpo_log import figures_of
-from omnireward.train.rollouts import Asked, earned, unusable
+from omnireward.train.rollouts import Asked, Rollout, earned, unusable
 from omnireward.types import Sample
 from omnireward.verdict_rewards import RewardTerms
 
 MakeSample = Callable[..., Sample]
 Play = Callable[..., Script]
+
+
+def _means(rollouts: Sequence[Rollout], terms: RewardTerms) -> dict[str, float]:
+    return {name: fmean(values) for name, values in figures_of(rollouts, terms).items()}
 
 
 def test_figures_by_hand(text_judge: Path, grpo_config: GRPOConfig, make_sample: MakeSample) -> None:
@@ -48,7 +53,7 @@ def test_figures_by_hand(text_judge: Path, grpo_config: GRPOConfig, make_sample:
     silent = int(policy.silent[0])
     rollouts.append(earned(policy, Asked(0, a, False), spoken((silent, *words)), grpo_config))
     rollouts.append(unusable(policy, Asked(0, a, False)))
-    assert figures_of(rollouts, grpo_config.terms) == pytest.approx(
+    assert _means(rollouts, grpo_config.terms) == pytest.approx(
         {
             "cut_off": 0.0,
             "empty": 1 / 10,
@@ -64,10 +69,10 @@ def test_figures_by_hand(text_judge: Path, grpo_config: GRPOConfig, make_sample:
     )
     cut = [earned(policy, Asked(0, tie, False), spoken(words[:-1], ended=False), grpo_config)]
     terms = RewardTerms(accuracy=0.8, format=0.1, length=0.1, shortest=1)
-    found = figures_of(cut, terms)
+    found = _means(cut, terms)
     assert (found["cut_off"], found["no_verdict"], found["length"]) == (1.0, 1.0, 0.0)
     assert not {"accuracy_without_ties", "language"} & set(found)
-    assert figures_of(rollouts[-2:], terms) == {"cut_off": 0.0, "empty": 0.0, "media_tokens": 0.5}
+    assert _means(rollouts[-2:], terms) == {"cut_off": 0.0, "empty": 0.0, "media_tokens": 0.5}
 
 
 def test_steps_between_lines_are_in_the_next_line_and_groups_are_of_logged_steps(

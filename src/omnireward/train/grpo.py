@@ -80,7 +80,7 @@ def grpo(config: GRPOConfig) -> Path:
 def _grpo(config: GRPOConfig) -> None:
     bad_rows = BadRows(skip=config.skip_bad_rows)
     wanted = replace(Wanted.of(config.tasks, config.criteria), share=config.share, ties=config.ties)
-    mixture = mix(config.datasets, bad_rows, config.limit, wanted, as_given=True)
+    mixture = mix(config.datasets, bad_rows, config.limit, wanted, as_given=True, tie_share=config.tie_share)
     check_enough(config, mixture)
     run = resuming.identity(config, mixture.samples, mixture.order(config.seed, 0))
     checkpoint = resuming.checkpoint(config, run)
@@ -235,8 +235,9 @@ class JudgeTrainer(SurvivingTrainer, GRPOTrainer):
 
     def rewards(self, *, rollout: Sequence[Rollout], log_metric: Any, **_: Any) -> list[float | None]:
         """For TRL: what each answer earned; None where nothing is to be learned from it."""
-        for name, value in figures_of(rollout, self.config.terms).items():
-            log_metric(name, value)
+        for name, values in figures_of(rollout, self.config.terms).items():
+            for value in values:  # TRL takes means over those of all processes
+                log_metric(name, value)
         return [None if one.scored is None else one.scored.reward for one in rollout]
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:

@@ -36,6 +36,9 @@ class GRPOConfig(Learning):
     """Ask for a critique before the verdict; otherwise for the verdict alone."""
     ties: bool = True
     """Allow the verdict that neither response is better; without it, tied samples are left out."""
+    tie_share: float = 1.0
+    """Leave out tied samples, chosen by a hash, until they are at most this share of all. Where nearly half of the
+    samples are ties, a judge earns most at first by calling everything one, and may never leave that."""
     rollouts: int = 6
     """Answers to each question, which are compared with one another: its group (paper: 6)."""
     orders: Literal["both", "drawn", "given"] = "both"
@@ -131,8 +134,9 @@ class GRPOConfig(Learning):
             )
         if not 0 < self.temperature < float("inf"):
             raise RecipeError(f"temperature must be above 0, not {self.temperature}: equal answers teach nothing.")
-        if not 0 < self.share <= 1:
-            raise RecipeError(f"share must be above 0 and at most 1, not {self.share}.")
+        for name in ("share", "tie_share"):
+            if not 0 < getattr(self, name) <= 1:
+                raise RecipeError(f"{name} must be above 0 and at most 1, not {getattr(self, name)}.")
         if self.sharding != "none":
             raise RecipeError(
                 f"grpo keeps the model whole in each process, so sharding is `none`, not {self.sharding!r}. For a "

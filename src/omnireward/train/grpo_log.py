@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -33,26 +31,23 @@ _OURS = (
     *("accuracy", "accuracy_without_ties", "format", "length", "language", "cut_off", "empty", "media_tokens"),
     *("verdict_a", "verdict_b", "verdict_tie", "no_verdict"),
 )
+_VERDICTS = {"verdict_a": "a", "verdict_b": "b", "verdict_tie": "tie", "no_verdict": None}
 _FAULTS = {"cut_off": "cut off", "empty": "empty", "media_tokens": "media token"}
 
 
-def figures_of(rollouts: Sequence[Rollout], terms: RewardTerms) -> dict[str, float]:
-    """Shares and means over the answers of a round.
+def figures_of(rollouts: Sequence[Rollout], terms: RewardTerms) -> dict[str, list[float]]:
+    """What shares and means over the answers of a round are taken of, whichever process has them.
 
     `accuracy` counts an answer without verdict as wrong; `accuracy_without_ties` is over the samples that people did
     not tie. Verdicts are of the responses as shown, so a liking for the first place is seen in `verdict_a`.
     """
     known = [(one, one.scored) for one in rollouts if one.scored is not None]
-    found = {name: fmean(one.fault == fault for one in rollouts) for name, fault in _FAULTS.items()}
-    if not known:
-        return found
-    found |= {name: fmean(getattr(told, name) for _, told in known) for name in counted(terms)}
-    apart = [told.accuracy for one, told in known if one.asked.preference != "tie"]
-    if apart:
-        found["accuracy_without_ties"] = fmean(apart)
-    said = Counter(told.verdict for _, told in known)
-    found |= {f"verdict_{verdict}": said[verdict] / len(known) for verdict in ("a", "b", "tie")}
-    return found | {"no_verdict": said[None] / len(known)}
+    found = {name: [float(one.fault == fault) for one in rollouts] for name, fault in _FAULTS.items()}
+    found |= {name: [float(getattr(told, name)) for _, told in known] for name in counted(terms)}
+    found["accuracy_without_ties"] = [told.accuracy for one, told in known if one.asked.preference != "tie"]
+    for name, verdict in _VERDICTS.items():
+        found[name] = [float(told.verdict == verdict) for _, told in known]
+    return {name: values for name, values in found.items() if values}
 
 
 class GRPOLog(LogLines):

@@ -90,6 +90,7 @@ def mix(
     limit: int | None = None,
     wanted: Wanted | None = None,
     as_given: bool = False,
+    tie_share: float = 1.0,
 ) -> Mixture:
     """Read every dataset.
 
@@ -99,6 +100,7 @@ def mix(
         limit: read at most this many samples from each, of those that are wanted.
         wanted: chooses samples, and counts the others; all are wanted when None.
         as_given: keep tied samples and the order of responses, for whoever does not tell chosen from rejected.
+        tie_share: of tied samples that are kept, at most this share of a dataset, chosen by a hash of their ids.
 
     Raises:
         RecipeError: no dataset, a weight or a limit that is not positive, or a dataset without a usable sample.
@@ -120,6 +122,9 @@ def mix(
                 ties += 1
             else:
                 samples.append(chosen_first(sample))
+        kept = _thinned(samples[start:], tie_share)
+        ties += len(samples) - start - len(kept)
+        samples[start:] = kept
         if round(weight * (len(samples) - start)) < 1:
             others = f" Of other tasks or criteria than asked for: {wanted.refused}." if wanted.refused else ""
             raise RecipeError(
@@ -163,6 +168,14 @@ def texts(samples: Sequence[Sample]) -> Iterator[str]:
             yield from (part.text for part in turn.content if isinstance(part, Text))
         for response in (sample.comparison.response_a, sample.comparison.response_b):
             yield from (part.text for part in response if isinstance(part, Text))
+
+
+def _thinned(samples: Sequence[Sample], share: float) -> list[Sample]:
+    """The same without some of the tied ones, so that they are at most a share of all."""
+    tied = sorted((sample.id for sample in samples if sample.preference == "tie"), key=_fraction)
+    most = len(tied) if share >= 1 else int(share / (1 - share) * (len(samples) - len(tied)))
+    left_out = set(tied[most:])
+    return [sample for sample in samples if sample.preference != "tie" or sample.id not in left_out]
 
 
 def _fraction(text: str) -> float:
