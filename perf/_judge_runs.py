@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from omnireward import recipes, report
 from omnireward.evaluate import EvaluateConfig, evaluate
+from omnireward.metrics.intervals import cluster_interval
 from omnireward.policy import holds_judge
+from omnireward.report.records import Record
 from omnireward.train.grpo import grpo
 from omnireward.train.grpo_config import GRPOConfig
 from omnireward.train.sft import sft
 from omnireward.train.sft_config import SFTConfig
 
-MOST_WORDS = 100  # tokens of an answer, when it is judged
+MOST_WORDS = 40  # tokens of an answer, when it is judged
+TASKS = ("T2T", "T2I", "T2A")
+BENCHMARK = "miniature:tasks=T2T+T2I+T2A,asks=polite+light+loudness"
 
 
 @dataclass(frozen=True)
@@ -23,9 +30,9 @@ class Figures:
     """Of one judge on the test split, every sample asked about in both orders.
 
     Attributes:
-        tasks: accuracy without ties by task, in percent, and its 95 % interval, clustered by prompt.
-        mean: over the tasks, with its interval.
-        with_ties: accuracy with ties, over the tasks.
+        tasks: accuracy of single answers without ties by task, in percent, and its 95 % interval, clustered by prompt.
+        mean: likewise over all answers.
+        with_ties: likewise with the tied ones, where TIE is right.
         verdicts: share of answers that have one, in percent.
         bias: first-slot bias in [-1, 1], and its 95 % interval.
     """
@@ -52,14 +59,14 @@ def trained(out: Path, model: Path, **changed: Any) -> Path:
     return out
 
 
-def judged(judge: Path, tasks: tuple[str, ...]) -> Figures:
+def judged(judge: Path) -> Figures:
     """What a judge is worth; the report lies in its folder."""
     out = judge / "report"
     if not (out / "report.json").is_file():
         evaluate(
             EvaluateConfig(
                 judge=f"generative:{judge}",
-                benchmark=f"miniature:tasks={'+'.join(tasks)}",
+                benchmark=BENCHMARK,
                 out=out,
                 order="both",
                 batch_size=48,
@@ -69,18 +76,20 @@ def judged(judge: Path, tasks: tuple[str, ...]) -> Figures:
         found = report.read(out)
         report.write(report.build(found.run, found.records), found.shown, out)
     told = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    records = report.read(out).records
-    by_task = {name: _share(block["without_ties"]) for name, block in told["tasks"].items()}
+    votes = report.read(out).records
+    untied = [vote for vote in votes if vote.preference != "tie"]
     bias = told["order"]["overall"]["both_orders"]["first_slot_bias"]
     return Figures(
-        tasks=by_task,
-        mean=_share(told["macro"]["without_ties"]),
-        with_ties=100 * told["macro"]["with_ties"]["accuracy"],
-        verdicts=100 * sum(record.margin is not None for record in records) / len(records),
+        tasks={task: _accuracy([vote for vote in untied if vote.task.short == task]) for task in TASKS},
+        mean=_accuracy(untied),
+        with_ties=_accuracy(votes)[0],
+        verdicts=100 * sum(vote.margin is not None for vote in votes) / len(votes),
         bias=(bias["value"], *(bias["interval"] or (bias["value"],) * 2)),
     )
 
 
-def _share(told: dict[str, Any]) -> tuple[float, float, float]:
-    low, high = told["interval"] or (told["accuracy"], told["accuracy"])
-    return 100 * told["accuracy"], 100 * low, 100 * high
+def _accuracy(votes: Sequence[Record]) -> tuple[float, float, float]:
+    right = np.array([vote.verdict == vote.preference for vote in votes], float)
+    interval = cluster_interval(right, [vote.cluster for vote in votes])
+    low, high = interval or (right.mean(), right.mean())
+    return 100 * float(right.mean()), 100 * low, 100 * high

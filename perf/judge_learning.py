@@ -21,12 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import tyro
-from perf._judge_runs import Figures, judged, trained, warm
+from perf._judge_runs import TASKS, Figures, judged, trained, warm
 
-from omnireward import recipes
 from omnireward.miniature.world import World, samples
 from omnireward.sample_rows import FILE, write_samples
-from omnireward.train.grpo_config import GRPOConfig
 from omnireward.types import Preference, Sample
 
 FIRST_PREFERRED = 10  # one sample in so many has the preferred response second
@@ -54,14 +52,13 @@ def preferred_first(world: World) -> Iterator[Sample]:
 
 def main() -> None:
     config = tyro.cli(LearningConfig)
-    recipe = recipes.load("miniature_r1", GRPOConfig)
-    tasks = tuple(recipe["tasks"])
+    tasks = TASKS
     began = time.monotonic()
     judge = warm(config.out / "warm")
     print(f"warm start: {time.monotonic() - began:.0f} s\n", flush=True)
     leaning = config.out / "preferred_first"
     if not (leaning / FILE).is_file():
-        write_samples(preferred_first(World(prompts=40)), leaning)
+        write_samples(preferred_first(World(prompts=20, tasks="+".join(TASKS), asks="polite+light+loudness")), leaning)
     ways: dict[str, dict[str, Any]] = {
         "both orders": {"orders": "both"},
         "as given": {"orders": "given"},
@@ -70,7 +67,7 @@ def main() -> None:
     }
     columns = (*tasks, "mean", "with ties", "have a verdict", "first-slot bias")
     print("| judge " + "".join(f"| {name} " for name in columns) + "|\n|---" + "|--:" * len(columns) + "|")
-    before = judged(judge, tasks)
+    before = judged(judge)
     print(_row("after the warm start", [before], tasks), flush=True)
     gains = {}
     for name, changed in ways.items():
@@ -79,7 +76,7 @@ def main() -> None:
             began = time.monotonic()
             run = trained(config.out / name.replace(" ", "_").replace(",", "") / str(seed), judge, seed=seed, **changed)
             seconds.append(time.monotonic() - began)
-            found.append(judged(run, tasks))
+            found.append(judged(run))
         print(_row(name, found, tasks), flush=True)
         gains[name] = {
             "gain_points": {

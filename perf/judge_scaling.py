@@ -14,14 +14,10 @@ import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import tyro
-from perf._judge_runs import Figures, judged, trained, warm
-
-from omnireward import recipes
-from omnireward.train.grpo_config import GRPOConfig
+from perf._judge_runs import TASKS, Figures, judged, trained, warm
 
 mpl.use("Agg")
 from matplotlib import pyplot
@@ -48,10 +44,9 @@ class ScalingConfig:
 
 def main() -> None:
     config = tyro.cli(ScalingConfig)
-    recipe: dict[str, Any] = recipes.load("miniature_r1", GRPOConfig)
-    tasks = tuple(recipe["tasks"])
+    tasks = TASKS
     judge = config.warm or warm(config.out / "warm")
-    before = judged(judge, tasks)
+    before = judged(judge)
     print(
         "| share of the prompts "
         + "".join(f"| {name} " for name in (*tasks, "mean"))
@@ -66,7 +61,7 @@ def main() -> None:
             trained(config.out / f"{share:g}" / str(seed), judge, seed=seed, share=share, steps=config.steps)
             for seed in config.seeds
         ]
-        found[share] = [judged(run, tasks) for run in runs]
+        found[share] = [judged(run) for run in runs]
         print(_row(f"{share:.0%}", found[share], tasks), flush=True)
     _draw(before, found, tasks, config.plot)
 

@@ -25,7 +25,7 @@ TOLERANCE = 0.1  # in units of truth, whose range is [0, 1]
 RESPONSES: dict[Split, int] = {"train": 4, "test": 2}
 ROUNDS: dict[Split, int] = {"train": 2, "test": 1}
 GENERAL = "general"  # the truth that counts where nothing is asked about
-_WORDS = ("families", "tasks")  # settings that are no numbers
+_WORDS = ("families", "tasks", "asks")  # settings that are no numbers
 TIE_SHARE = 0.12  # of the criteria asked; Omni-RewardBench has 441 ties in 3,725 samples
 
 
@@ -38,12 +38,15 @@ class World:
         seed: another seed is another world of the same kind.
         families: ``trained`` asks about the families that training uses, ``unseen`` about those held out from it.
         tasks: short names joined with ``+``; empty: all nine. What a task's samples are does not depend on it.
+        asks: what is asked about, as families' names joined with ``+``, and never in general; empty: all, and in
+            general too. A task that has none of them is asked about all that it has.
     """
 
     prompts: int = 125
     seed: int = 0
     families: str = "trained"
     tasks: str = ""
+    asks: str = ""
 
     @classmethod
     def parse(cls, settings: str, default: World) -> World:
@@ -69,6 +72,10 @@ class World:
         world = cls(**values)
         for name in filter(None, world.tasks.split("+")):
             Task.parse(name)  # raises, with the known names
+        known = sorted({family.truth for families in FAMILIES.values() for family in families})
+        for name in filter(None, world.asks.split("+")):
+            if name not in known:
+                raise RecipeError(f"the miniature world asks about no {name!r}. {suggest(name, known)}")
         return world
 
     def has(self, task: Task) -> bool:
@@ -138,7 +145,7 @@ def _asks(
         first, second = _family(world, task, scene, rng), _family(world, task, scene, rng)
         yield first, 1
         yield first, -1
-        general = world.families == "trained" and rng.random() < 0.4
+        general = world.families == "trained" and rng.random() < 0.4 and not world.asks
         yield (None, 1) if general else (second, 1 if rng.random() < 0.5 else -1)
 
 
@@ -169,6 +176,7 @@ def _sample(task: Task, scene: Scene, question: _Question, a: int, b: int, clust
 def _family(world: World, task: Task, scene: Scene, rng: np.random.Generator) -> Family:
     """A family to ask about: one in which the items tie with probability TIE_SHARE, where the scene allows it."""
     families = [f for f in FAMILIES[task] if f.held_out == (world.families == "unseen")]
+    families = [f for f in families if f.truth in world.asks.split("+")] or families
     ties = [f for f in families if _spread(scene, f) <= TOLERANCE]
     others = [f for f in families if f not in ties]
     wanted = ties if rng.random() < TIE_SHARE else others

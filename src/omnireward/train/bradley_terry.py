@@ -41,7 +41,7 @@ from omnireward.train.teach import in_sight, teach
 from omnireward.train.tiny import is_tiny, make
 from omnireward.train.together import rank, tell, union
 from omnireward.train.tuning import check as check_parts
-from omnireward.train.tuning import groups, tune
+from omnireward.train.tuning import optimizer_of, tune
 from omnireward.types import Comparison, Sample, Side, Text, Turn
 
 SIDES: tuple[Side, ...] = ("a", "b")
@@ -213,12 +213,9 @@ class BradleyTerryTrainer(SharingTrainer):
         self.bad_rows.errors += [BadRowError(*row) for row in unlogged["bad_rows"]]
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW with a rate for each part, where the config has some."""
-        if self.optimizer is None and self.config.learning_rates:
-            ours = cast(RewardModel, self.model)
-            found = groups(ours, self.config, self.get_decay_parameter_names(ours))
-            kind, given = self.get_optimizer_cls_and_kwargs(self.args)
-            self.optimizer = kind(found, **given)
+        """AdamW, with a rate for each part where the config has some; or Muon for the layers' matrices beside it."""
+        if self.optimizer is None:
+            self.optimizer = optimizer_of(self, cast(RewardModel, self.model), self.config)
         return super().create_optimizer(model)
 
     def unusable(self) -> int:

@@ -51,7 +51,7 @@ from omnireward.train.rollouts import Asked, Rollout, earned, seed_of, swapped, 
 from omnireward.train.stops import Stops
 from omnireward.train.surviving import SurvivingTrainer
 from omnireward.train.together import rank, union, world
-from omnireward.train.tuning import tune, with_rates
+from omnireward.train.tuning import optimizer_of, tune
 from omnireward.train.vllm_speaking import VLLMSpeaker
 from omnireward.types import Text, Turn
 
@@ -317,9 +317,9 @@ class JudgeTrainer(SurvivingTrainer, GRPOTrainer):
         return cast("DataLoader[Any]", prepare_data_loader(loader, num_processes=1, process_index=0))
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW, with a rate for each part where the config has some."""
+        """AdamW, with a rate for each part where the config has some; or Muon for the layers' matrices beside it."""
         if self.optimizer is None:
-            self.optimizer = with_rates(self, cast(Policy, self.model), self.config)
+            self.optimizer = optimizer_of(self, cast(Policy, self.model), self.config)
         return super().create_optimizer(model)
 
     def _parts(self) -> int:

@@ -61,6 +61,9 @@ class Learning:
     and speed, not what is learned. With several processes: of each."""
     learning_rate: float = 2e-6
     """Peak learning rate (paper app. G)."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon` for the matrices of the layers (their rate is then 10 times `learning_rate`) learns small models from
+    random weights in fewer steps."""
     weight_decay: float = 1e-3
     """AdamW's weight decay (paper app. G)."""
     warmup: float = 1e-3
@@ -103,6 +106,10 @@ class Learning:
         self.at_least({"save_every": 0, "weight_decay": 0, "warmup": 0})
         self.below_one("lora_dropout", "warmup")
         self._check_tuning()
+        if self.optimizer == "muon" and self.learning_rates:
+            raise RecipeError("learning_rates are AdamW's; with --optimizer muon there is one learning_rate.")
+        if self.optimizer == "muon" and self.sharding != "none":
+            raise RecipeError(f"--optimizer muon takes whole matrices, so sharding is none, not {self.sharding!r}.")
         if self.steps is not None and self.steps < 1:
             raise RecipeError(f"steps must be at least 1, not {self.steps}; leave it out to train for `epochs`.")
         if self.steps is None and not 0 < self.epochs < float("inf"):

@@ -37,7 +37,6 @@ from omnireward.sources import BadRows
 from omnireward.train import made, resuming
 from omnireward.train.arguments import check
 from omnireward.train.mixing import Mixture, SeededOrder
-from omnireward.train.muon import MuonBesideAdamW
 from omnireward.train.reporting import LogLines, ProgressBar
 from omnireward.train.resuming import Identity
 from omnireward.train.sft_config import SFTConfig
@@ -47,7 +46,7 @@ from omnireward.train.teach import in_sight, teach_questions, teach_towers
 from omnireward.train.tiny import is_tiny, make
 from omnireward.train.together import rank, union
 from omnireward.train.tuning import check as check_parts
-from omnireward.train.tuning import tune, with_rates
+from omnireward.train.tuning import optimizer_of, tune
 from omnireward.types import PAPER_TASKS, Media, Text, Turn
 
 Told = tuple[Encoded, Tensor]
@@ -157,9 +156,10 @@ _READ = 2000  # questions that a tiny tokenizer is trained on
 
 
 def _teach(policy: Policy, given: Sequence[Critique], config: SFTConfig) -> None:
-    """Teach towers and language model about made-up samples of the tasks that critiques are about."""
+    """Teach towers and language model about the made-up world of the critiques, or one of their tasks."""
     tasks = sorted({critique.sample.task.short for critique in given if critique.sample.task in PAPER_TASKS})
-    world = World(tasks="+".join(tasks))
+    settings = [place.partition(":")[2] for place in config.critiques if place.partition(":")[0] == "miniature"]
+    world = World.parse(settings[0] if settings else "", World(tasks="+".join(tasks)))
     taught = list(lessons(world))
     with in_sight(len(taught), config.teach_towers, config.teach_language) as tick:
         teach_towers(policy, taught, config.teach_towers, config.seed, tick)
@@ -260,13 +260,8 @@ class CritiqueTrainer(SharingTrainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW, with a rate for each part where the config has some; or Muon for the layers' matrices beside it."""
-        config, policy = cast(SFTConfig, self.config), cast(Policy, self.model)
         if self.optimizer is None:
-            self.optimizer = (
-                MuonBesideAdamW(policy, config.learning_rate, config.weight_decay)
-                if config.optimizer == "muon"
-                else with_rates(self, policy, config)
-            )
+            self.optimizer = optimizer_of(self, cast(Policy, self.model), self.config)
         return super().create_optimizer(model)
 
     def unlogged(self) -> Mapping[str, Any]:

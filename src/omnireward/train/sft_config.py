@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from omnireward.errors import RecipeError
 from omnireward.train.learning import Learning
 
 
@@ -28,9 +27,6 @@ class SFTConfig(Learning):
     """Steps of teaching the towers to name attributes of made-up media first; for `tiny`, which knows nothing."""
     teach_language: int = 0
     """Steps of teaching the language model to know what the responses to made-up questions are, after the towers."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    """`muon` for the matrices of the layers (their rate is then 10 times `learning_rate`) learns small models from
-    random weights in fewer steps."""
     epochs: float = 1.0
     """How often the critiques are gone through."""
     accumulation: int = 32
@@ -52,8 +48,3 @@ class SFTConfig(Learning):
     def __post_init__(self) -> None:
         Learning.__post_init__(self)  # `super()` does not know a class with slots
         self.at_least({"teach_towers": 0, "teach_language": 0})
-        if self.optimizer == "muon":
-            if self.learning_rates:
-                raise RecipeError("learning_rates are AdamW's; with --optimizer muon there is one learning_rate.")
-            if self.sharding != "none":
-                raise RecipeError(f"--optimizer muon takes whole matrices, so sharding is none, not {self.sharding!r}.")

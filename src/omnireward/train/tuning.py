@@ -29,6 +29,7 @@ from omnireward.lora import Lora
 from omnireward.on_base import OnBase, base_of, digests, keep_in
 from omnireward.parts import HEAD, LLM, PROJECTORS, Parts
 from omnireward.train.learning import Learning
+from omnireward.train.muon import MuonBesideAdamW
 from omnireward.train.tiny import is_tiny
 
 _OR_MERGE = "or make it a whole model first: omnireward convert {} OUT --to published"
@@ -120,8 +121,10 @@ def groups(model: ConversationModel, config: Learning, decayed: Iterable[str]) -
     ]
 
 
-def with_rates(trainer: Trainer, model: ConversationModel, config: Learning) -> torch.optim.Optimizer | None:
-    """The Trainer's own optimizer with a rate for each part; None where the config has one rate for all."""
+def optimizer_of(trainer: Trainer, model: ConversationModel, config: Learning) -> torch.optim.Optimizer | None:
+    """Muon, or the Trainer's own optimizer with a rate for each part; None where the Trainer's own will do."""
+    if config.optimizer == "muon":
+        return MuonBesideAdamW(model, config.learning_rate, config.weight_decay)
     if not config.learning_rates:
         return None
     found = groups(model, config, trainer.get_decay_parameter_names(model))
