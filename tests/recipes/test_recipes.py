@@ -13,9 +13,23 @@ from omnireward.evaluate import EvaluateConfig
 from omnireward.flags import from_flags
 from omnireward.quickstart import QuickstartConfig
 from omnireward.train.config import TrainConfig
+from omnireward.train.grpo_config import GRPOConfig
+from omnireward.train.sft_config import SFTConfig
 
-CONFIGS: dict[str, type] = {"evaluate": EvaluateConfig, "quickstart": QuickstartConfig, "train": TrainConfig}
-REQUIRED = {"evaluate": ["judge", "benchmark", "out"], "quickstart": [], "train": ["out"]}
+CONFIGS: dict[str, type] = {
+    "evaluate": EvaluateConfig,
+    "grpo": GRPOConfig,
+    "quickstart": QuickstartConfig,
+    "sft": SFTConfig,
+    "train": TrainConfig,
+}
+REQUIRED = {
+    "evaluate": ["judge", "benchmark", "out"],
+    "grpo": ["model", "out"],
+    "quickstart": [],
+    "sft": ["out"],
+    "train": ["out"],
+}
 
 
 @pytest.fixture
