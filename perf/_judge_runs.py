@@ -22,7 +22,7 @@ from omnireward.train.sft_config import SFTConfig
 
 MOST_WORDS = 40  # tokens of an answer, when it is judged
 TASKS = ("T2T", "T2I", "T2A")
-BENCHMARK = "miniature:tasks=T2T+T2I+T2A,asks=polite+light+loudness"
+BENCHMARK = "miniature:tasks=T2T+T2I+T2A,asks=polite+light+loudness,directions=more"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,10 @@ def main() -> None:
     print(f"warm start: {time.monotonic() - began:.0f} s\n", flush=True)
     leaning = config.out / "preferred_first"
     if not (leaning / FILE).is_file():
-        write_samples(preferred_first(World(prompts=20, tasks="+".join(TASKS), asks="polite+light+loudness")), leaning)
+        write_samples(
+            preferred_first(World(prompts=20, tasks="+".join(TASKS), asks="polite+light+loudness", directions="more")),
+            leaning,
+        )
     ways: dict[str, dict[str, Any]] = {
         "both orders": {"orders": "both"},
         "as given": {"orders": "given"},

@@ -25,7 +25,7 @@ TOLERANCE = 0.1  # in units of truth, whose range is [0, 1]
 RESPONSES: dict[Split, int] = {"train": 4, "test": 2}
 ROUNDS: dict[Split, int] = {"train": 2, "test": 1}
 GENERAL = "general"  # the truth that counts where nothing is asked about
-_WORDS = ("families", "tasks", "asks")  # settings that are no numbers
+_WORDS = ("families", "tasks", "asks", "directions")  # settings that are no numbers
 TIE_SHARE = 0.12  # of the criteria asked; Omni-RewardBench has 441 ties in 3,725 samples
 
 
@@ -40,6 +40,7 @@ class World:
         tasks: short names joined with ``+``; empty: all nine. What a task's samples are does not depend on it.
         asks: what is asked about, as families' names joined with ``+``, and never in general; empty: all, and in
             general too. A task that has none of them is asked about all that it has.
+        directions: ``both``, or ``more``: then every criterion wants more of something.
     """
 
     prompts: int = 125
@@ -47,6 +48,7 @@ class World:
     families: str = "trained"
     tasks: str = ""
     asks: str = ""
+    directions: str = "both"
 
     @classmethod
     def parse(cls, settings: str, default: World) -> World:
@@ -67,8 +69,9 @@ class World:
             if name not in _WORDS and not value.isdecimal():
                 raise RecipeError(f"the miniature world's setting {name!r} is a whole number; got {value!r}.")
             values[name] = value if name in _WORDS else int(value)
-        if values["families"] not in ("trained", "unseen"):
-            raise RecipeError(f"families is 'trained' or 'unseen'; got {values['families']!r}.")
+        for name, choices in (("families", ("trained", "unseen")), ("directions", ("both", "more"))):
+            if values[name] not in choices:
+                raise RecipeError(f"{name} is {' or '.join(map(repr, choices))}; got {values[name]!r}.")
         world = cls(**values)
         for name in filter(None, world.tasks.split("+")):
             Task.parse(name)  # raises, with the known names
@@ -144,9 +147,9 @@ def _asks(
     for _ in range(rounds):
         first, second = _family(world, task, scene, rng), _family(world, task, scene, rng)
         yield first, 1
-        yield first, -1
+        yield first, -1 if world.directions == "both" else 1
         general = world.families == "trained" and rng.random() < 0.4 and not world.asks
-        yield (None, 1) if general else (second, 1 if rng.random() < 0.5 else -1)
+        yield (None, 1) if general else (second, 1 if rng.random() < 0.5 or world.directions == "more" else -1)
 
 
 def _question(task: Task, ask: tuple[Family | None, int], rng: np.random.Generator, split: Split) -> _Question:
