@@ -38,7 +38,7 @@ class ScalingConfig:
     """A judge after its warm start; made here by default."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of training: the order of the questions and what is drawn."""
-    steps: int = 120
+    steps: int = 160
     """Of each training."""
 
 
