@@ -81,7 +81,7 @@ def test_starting_loads_no_torch() -> None:
         (["evaluate", "--recipe"], "--recipe takes one name or file"),
         (["report", "/nowhere"], "/nowhere"),
         (["report", __file__], "A report is made from a folder"),
-        (["data", "show", "minature"], "Did you mean miniature or"),
+        (["data", "show", "minature"], "Did you mean miniature?"),
         (["data", "show", "miniature", "--limit", "-1"], "limit must be at least 1, not -1"),
         (["data", "export", "--benchmark", SMALL, "--out", __file__], "test_cli.py"),
         (["evaluate", "--judge", "longer", "--benchmark", SMALL, "--out", __file__], "Choose another"),
