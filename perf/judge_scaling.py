@@ -5,7 +5,8 @@ OMP_NUM_THREADS=1 python -m perf.judge_scaling --out out/judge_scaling --plot do
 
 All trainings begin with one judge after its warm start (recipe `miniature_sft`) and take as many steps of as many
 questions (`miniature_r1`); only how many different prompts those are about differs. A smaller share is a part of a
-larger one. Judged on the test split in both orders; intervals are over the seeds (t, 95 %).
+larger one. Judged on the test split in both orders; intervals are over the seeds (t, 95 %), or
+with one seed over its answers, clustered by prompt.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ mpl.use("Agg")
 from matplotlib import pyplot
 
 SHARES = (0.01, 0.03, 0.1, 0.3, 1.0)
+Value = tuple[float, float, float]
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % points, by the number of seeds
 
 
@@ -67,35 +69,35 @@ def main() -> None:
 
 
 def _row(name: str, found: list[Figures], tasks: tuple[str, ...]) -> str:
-    columns = [[one.tasks[task][0] for one in found] for task in tasks] + [[one.mean[0] for one in found]]
-    return f"| {name} | " + " | ".join(_cell(values) for values in columns) + " |"
+    cells = [_cell([one.tasks[task] for one in found]) for task in tasks] + [_cell([one.mean for one in found])]
+    return f"| {name} | " + " | ".join(cells) + " |"
 
 
-def _cell(values: list[float]) -> str:
-    mean, half = _interval(values)
-    return f"{mean:.1f}" if math.isnan(half) else f"{mean:.1f} ± {half:.1f}"
+def _cell(values: list[Value]) -> str:
+    mean, low, high = _interval(values)
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
 
-def _interval(values: list[float]) -> tuple[float, float]:
-    """Mean, and half of its 95 % interval."""
-    mean = statistics.fmean(values)
+def _interval(values: list[Value]) -> Value:
+    """Mean and 95 % interval: over the seeds, or of one seed's answers, clustered by prompt."""
     if len(values) not in STUDENT:
-        return mean, math.nan
-    return mean, STUDENT[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
+        return values[0]
+    means = [mean for mean, _, _ in values]
+    half = STUDENT[len(means)] * statistics.stdev(means) / math.sqrt(len(means))
+    return statistics.fmean(means), statistics.fmean(means) - half, statistics.fmean(means) + half
 
 
 def _draw(before: Figures, found: dict[float, list[Figures]], tasks: tuple[str, ...], path: Path) -> None:
     figure, axes = pyplot.subplots(figsize=(6.4, 4.0), layout="constrained")
-    lines = {task: [[one.tasks[task][0] for one in found[share]] for share in SHARES] for task in tasks}
-    lines["mean"] = [[one.mean[0] for one in found[share]] for share in SHARES]
+    lines = {task: [_interval([one.tasks[task] for one in found[share]]) for share in SHARES] for task in tasks}
+    lines["mean"] = [_interval([one.mean for one in found[share]]) for share in SHARES]
     starts = {**{task: before.tasks[task][0] for task in tasks}, "mean": before.mean[0]}
     for number, (name, values) in enumerate(lines.items()):
-        means, halves = zip(*map(_interval, values), strict=True)
         places = [100 * share * 1.04 ** (number - len(lines) / 2) for share in SHARES]  # beside one another
+        ends = [[mean - low for mean, low, _ in values], [high - mean for mean, _, high in values]]
         style = {"color": "black", "linewidth": 2.4} if name == "mean" else {"linewidth": 1.2}
-        drawn = axes.errorbar(
-            places, means, yerr=[0 if math.isnan(h) else h for h in halves], marker="o", capsize=3, label=name, **style
-        )
+        means = [mean for mean, _, _ in values]
+        drawn = axes.errorbar(places, means, yerr=ends, marker="o", capsize=3, label=name, **style)
         axes.axhline(starts[name], linestyle=":", linewidth=0.8, color=drawn[0].get_color())
     axes.set_xscale("log")
     axes.set_xticks([100 * share for share in SHARES], [f"{share:.0%}" for share in SHARES])
