@@ -38,6 +38,8 @@ class LearningConfig:
     """Folder for runs and reports; what is there already is not made again."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of training: the order of the questions and what is drawn."""
+    steps: int = 280
+    """Of GRPO."""
 
 
 def preferred_first(world: World) -> Iterator[Sample]:
@@ -77,7 +79,13 @@ def main() -> None:
         found, seconds = [], []
         for seed in config.seeds if name == "both orders" else config.seeds[:1]:
             began = time.monotonic()
-            run = trained(config.out / name.replace(" ", "_").replace(",", "") / str(seed), judge, seed=seed, **changed)
+            run = trained(
+                config.out / name.replace(" ", "_").replace(",", "") / str(seed),
+                judge,
+                seed=seed,
+                steps=config.steps,
+                **changed,
+            )
             seconds.append(time.monotonic() - began)
             found.append(judged(run))
         print(_row(name, found, tasks), flush=True)
