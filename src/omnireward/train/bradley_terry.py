@@ -28,7 +28,6 @@ from omnireward.miniature.world import World
 from omnireward.reward_model import RewardModel
 from omnireward.sources import BadRows
 from omnireward.train import made, resuming
-from omnireward.train.arguments import check
 from omnireward.train.config import TrainConfig
 from omnireward.train.losses import bradley_terry
 from omnireward.train.mixing import Mixture, SeededOrder, Wanted, mix, texts
@@ -36,6 +35,7 @@ from omnireward.train.passes import in_passes
 from omnireward.train.reporting import LogLines, ProgressBar
 from omnireward.train.resuming import Identity
 from omnireward.train.sharing import SharingTrainer
+from omnireward.train.start import started
 from omnireward.train.stops import Stops
 from omnireward.train.teach import in_sight, teach
 from omnireward.train.tiny import is_tiny, make
@@ -57,13 +57,7 @@ def train(config: TrainConfig) -> Path:
         TrainingError: the loss is no longer finite or has exploded, or the disk is full.
         StoppedError: a signal asked the run to stop, and it did.
     """
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)  # two threads on two busy cores are several times slower than one
-    check(config)
-    with resuming.alone(config.out):
-        if resuming.begin(config):
-            _train(config)
-    return config.out
+    return started(config, _train)
 
 
 def _train(config: TrainConfig) -> None:

@@ -14,7 +14,7 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,7 @@ from typing import Any, cast
 import torch
 from accelerate.data_loader import prepare_data_loader  # type: ignore[import-untyped]
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from transformers import GenerationConfig
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOTrainer
@@ -40,7 +40,6 @@ from omnireward.prompts import Form, questions
 from omnireward.sources import BadRows
 from omnireward.speaking import Said, speak
 from omnireward.train import made, resuming
-from omnireward.train.arguments import check
 from omnireward.train.grpo_arguments import grpo_arguments, placeholder
 from omnireward.train.grpo_config import GRPOConfig
 from omnireward.train.grpo_log import GRPOLog, figures_of
@@ -48,6 +47,8 @@ from omnireward.train.mixing import Mixture, SeededOrder, Wanted, mix
 from omnireward.train.reporting import ProgressBar
 from omnireward.train.resuming import Identity
 from omnireward.train.rollouts import Asked, Rollout, earned, seed_of, swapped, unusable
+from omnireward.train.rounds import Groups, check_enough, share_of
+from omnireward.train.start import started
 from omnireward.train.stops import Stops
 from omnireward.train.surviving import SurvivingTrainer
 from omnireward.train.together import rank, union, world
@@ -68,13 +69,7 @@ def grpo(config: GRPOConfig) -> Path:
         TrainingError: training has collapsed, the loss is no longer finite, or the disk is full.
         StoppedError: a signal asked the run to stop, and it did.
     """
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)  # two threads on two busy cores are several times slower than one
-    check(config)
-    with resuming.alone(config.out):
-        if resuming.begin(config):
-            _grpo(config)
-    return config.out
+    return started(config, _grpo)
 
 
 def _grpo(config: GRPOConfig) -> None:
@@ -386,56 +381,9 @@ class JudgeTrainer(SurvivingTrainer, GRPOTrainer):
         return self.unread + len(union(self.bad))
 
 
-class Groups(Sampler[list[int]]):
-    """What a process asks in a round: numbers of samples, each once for every answer of its group.
-
-    A round comes as often as parts of it are computed. What is left of an epoch and fills no round is not shown.
-
-    Args:
-        sampler: the order of all samples.
-        config: the run's.
-        rank: whose share this is.
-        world: how many processes there are.
-    """
-
-    def __init__(self, sampler: SeededOrder, config: GRPOConfig, rank: int, world: int) -> None:
-        self.sampler, self.rollouts, self.mine = sampler, config.rollouts, share_of(config, rank, world)
-        self.questions, self.parts = config.per_step * config.updates, config.accumulation // world * config.updates
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = list(self.sampler)
-        for begin in range(0, len(order) - self.questions + 1, self.questions):
-            for _ in range(self.parts):
-                yield [order[begin + number] for number in self.mine for _ in range(self.rollouts)]
-
-    def __len__(self) -> int:
-        return len(self.sampler) // self.questions * self.parts
-
-
 def _drawn(rollout: Rollout, said: Said | None) -> list[float]:
     """Log-probabilities of a rollout's tokens as they were drawn; 0 where the loss says nothing of them."""
     return list(said.logps) if said and all(rollout.learned) else [0.0] * len(rollout.ids)
-
-
-def share_of(config: GRPOConfig, rank: int, world: int) -> list[int]:
-    """Which questions of a round a process asks, by their places in it: its share of those of each optimizer step."""
-    mine = config.per_step // world
-    begins = (update * config.per_step + rank * mine for update in range(config.updates))
-    return [begin + number for begin in begins for number in range(mine)]
-
-
-def check_enough(config: GRPOConfig, mixture: Mixture) -> None:
-    """Raise RecipeError where no round of questions can be filled, or processes cannot share one."""
-    there, wanted = len(mixture.order(config.seed, 0)), config.per_step * config.updates
-    if there < wanted:
-        raise RecipeError(
-            f"a round takes {wanted:,} questions (batch_size x accumulation x updates), and an epoch has {there:,}. "
-            "Lower --accumulation, or give more data."
-        )
-    if config.accumulation % world():
-        raise RecipeError(
-            f"{world()} processes share a step's accumulation evenly; {config.accumulation} does not fit."
-        )
 
 
 def _reference(policy: Policy, config: GRPOConfig) -> Policy | None:

@@ -35,12 +35,12 @@ from omnireward.policy import Policy, answered
 from omnireward.prompts import Form, Question, questions
 from omnireward.sources import BadRows
 from omnireward.train import made, resuming
-from omnireward.train.arguments import check
 from omnireward.train.mixing import Mixture, SeededOrder
 from omnireward.train.reporting import LogLines, ProgressBar
 from omnireward.train.resuming import Identity
 from omnireward.train.sft_config import SFTConfig
 from omnireward.train.sharing import SharingTrainer
+from omnireward.train.start import started
 from omnireward.train.stops import Stops
 from omnireward.train.teach import in_sight, teach_questions, teach_towers
 from omnireward.train.tiny import is_tiny, make
@@ -61,13 +61,7 @@ def sft(config: SFTConfig) -> Path:
         TrainingError: the loss is no longer finite or has exploded, or the disk is full.
         StoppedError: a signal asked the run to stop, and it did.
     """
-    if not torch.cuda.is_available():
-        torch.set_num_threads(1)  # two threads on two busy cores are several times slower than one
-    check(config)
-    with resuming.alone(config.out):
-        if resuming.begin(config):
-            _sft(config)
-    return config.out
+    return started(config, _sft)
 
 
 def _sft(config: SFTConfig) -> None:
