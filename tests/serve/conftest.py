@@ -1,4 +1,4 @@
-"""One tiny reward model and one server of it, for all tests that leave both as they are."""
+"""Servers for all tests that leave them as they are: of a tiny reward model, and of a judge that compares."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tests.serve.running import Running, serving
 
 from omnireward.ahead import Ahead
 from omnireward.backbones.minicpm_o import tiny
+from omnireward.judges import open_judge
 from omnireward.judges.reward import RewardJudge
 from omnireward.reward_model import RewardModel
 
@@ -27,4 +28,11 @@ def judge() -> RewardJudge:
 @pytest.fixture(scope="session")
 def running(judge: RewardJudge) -> Iterator[Running]:
     with serving(judge) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def longer() -> Iterator[Running]:
+    """A server of a judge that compares: the longer response is preferred."""
+    with serving(open_judge("longer"), name="longer", max_comparisons=40, max_responses=12, max_chars=5_000) as one:
         yield one

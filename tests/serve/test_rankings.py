@@ -27,12 +27,6 @@ LENGTHS = [5, 2, 8, 1, 7, 3, 6, 4]
 RESPONSES = ["x" * length for length in LENGTHS]
 
 
-@pytest.fixture(scope="module")
-def longer() -> Iterator[Running]:
-    with serving(open_judge("longer"), name="longer", max_comparisons=40, max_responses=12, max_chars=5_000) as one:
-        yield one
-
-
 def _ranked(one: Running, **body: Any) -> dict[str, Any]:
     reply = one.client.post("/v1/rankings", json=words(*RESPONSES) | body)
     assert reply.status_code == 200, reply.text
