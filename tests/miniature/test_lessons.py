@@ -10,14 +10,20 @@ from omnireward.miniature.world import World, samples, scenes
 from omnireward.types import PAPER_TASKS, Media
 
 
-@pytest.fixture(scope="module")
-def taught() -> list[Lesson]:
-    return list(lessons(World(prompts=3)))
+@pytest.fixture(scope="module", params=[1, 3], ids=["one turn", "up to three turns"])
+def taught(request: pytest.FixtureRequest) -> list[Lesson]:
+    return list(lessons(World(prompts=3, turns=request.param)))
 
 
-def test_the_same_seed_gives_the_same_lessons(taught: list[Lesson]) -> None:
-    assert list(lessons(World(prompts=3))) == taught
-    assert list(lessons(World(prompts=3, seed=1))) != taught
+def test_the_same_seed_gives_the_same_lessons() -> None:
+    first, again, other = (list(lessons(World(prompts=2, seed=seed, turns=2))) for seed in (0, 0, 1))
+    assert first == again
+    assert first != other
+
+
+def test_prompts_have_at_most_as_many_turns_as_the_world_and_as_often_fewer() -> None:
+    asked = [sum(turn.role == "user" for turn in lesson.comparison.prompt) for lesson in lessons(World(3, turns=3))]
+    assert {count: asked.count(count) for count in set(asked)} == dict.fromkeys((1, 2, 3), len(asked) / 3)
 
 
 def test_lessons_show_the_items_of_the_training_split(taught: list[Lesson]) -> None:

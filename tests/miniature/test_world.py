@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from itertools import combinations, islice
 
@@ -22,6 +23,7 @@ from omnireward.types import PAPER_TASKS, Media, Part, Sample, Task
 
 PROMPTS: dict[Split, int] = {"train": 24, "test": 72}
 SPLITS: tuple[Split, ...] = ("train", "test")
+_ONLY = ("", "general", "criteria")
 
 
 @pytest.fixture(scope="module")
@@ -265,6 +267,39 @@ def test_settings_are_read_over_the_default() -> None:
     assert World.parse("families=unseen,prompts=9", default) == World(prompts=9, seed=6, families="unseen")
 
 
+@pytest.mark.parametrize("split", SPLITS)
+def test_turns_before_the_last_change_nothing_else(split: Split) -> None:
+    """What is asked last, the responses and the preferences are those of a world of one turn."""
+    single, several = (list(samples(World(prompts=2, turns=turns), split)) for turns in (1, 3))
+    for one, other in zip(single, several, strict=True):
+        roles = [turn.role for turn in other.comparison.prompt]
+        assert roles == ["user", "assistant", "user", "assistant", "user"]
+        assert other.comparison.prompt[-1:] == one.comparison.prompt
+        assert replace(other, comparison=one.comparison) == one
+        assert (other.comparison.response_a, other.comparison.criterion) == (
+            one.comparison.response_a,
+            one.comparison.criterion,
+        )
+    earlier = {turn for sample in several for turn in sample.comparison.prompt[:-1]}
+    assert len(earlier) > len({sample.cluster for sample in several})  # conversations differ
+
+
+def test_only_leaves_out_what_has_a_criterion_or_what_has_none() -> None:
+    every, general, criteria = (list(samples(World(prompts=4, only=only), "train")) for only in _ONLY)
+    assert general
+    assert [sample for sample in every if not sample.comparison.criterion] == general
+    assert [sample for sample in every if sample.comparison.criterion] == criteria
+
+
+def test_conflicts_are_as_many_as_asked_for_and_nothing_else_is_left_out() -> None:
+    every, some, none = (list(samples(World(prompts=24, conflicts=share), "train")) for share in (100, 25, 0))
+    shifted = [sample.id for sample in every if "shifted" in sample.groups]
+    kept = [sample.id for sample in some if "shifted" in sample.groups]
+    assert kept == [name for name in shifted if name in set(kept)]
+    assert abs(len(kept) / len(shifted) - 0.25) < 4 * (0.25 * 0.75 / len(shifted)) ** 0.5  # four standard errors
+    assert [sample for sample in every if "shifted" not in sample.groups] == none
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -276,6 +311,10 @@ def test_settings_are_read_over_the_default() -> None:
         ("seed=x", "'seed' is a whole number; got 'x'"),
         ("prompts", "'prompts' is a whole number; got ''"),
         ("families=all", "families is 'trained' or 'unseen'; got 'all'"),
+        ("only=ties", "only is 'criteria' or 'general'; got 'ties'"),
+        ("turns=0", "turns is 1 to 16; got 0"),
+        ("turns=99999", "turns is 1 to 16; got 99999"),
+        ("conflicts=101", "conflicts is at most 100; got 101"),
     ],
 )
 def test_settings_that_cannot_be_used_say_why(settings: str, message: str) -> None:

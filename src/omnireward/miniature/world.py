@@ -8,7 +8,8 @@ A training prompt has four responses, and each two of them make a sample; a test
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from itertools import combinations
 
@@ -25,7 +26,8 @@ TOLERANCE = 0.1  # in units of truth, whose range is [0, 1]
 RESPONSES: dict[Split, int] = {"train": 4, "test": 2}
 ROUNDS: dict[Split, int] = {"train": 2, "test": 1}
 GENERAL = "general"  # the truth that counts where nothing is asked about
-_WORDS = ("families", "tasks", "asks", "directions")  # settings that are no numbers
+_WORDS = ("families", "tasks", "asks", "directions", "only")  # settings that are no numbers
+MOST_TURNS = 16
 TIE_SHARE = 0.12  # of the criteria asked; Omni-RewardBench has 441 ties in 3,725 samples
 
 
@@ -41,6 +43,11 @@ class World:
         asks: what is asked about, as families' names joined with ``+``, and never in general; empty: all, and in
             general too. A task that has none of them is asked about all that it has.
         directions: ``both``, or ``more``: then every criterion wants more of something.
+        turns: requests of a prompt. Those before the last are of other scenes, each with a reply to it; what is asked
+            last, its responses and what is true of them do not depend on it.
+        conflicts: of each hundred samples whose criterion wants the opposite of the general preference, how many are
+            made; fewer than all make a world in which criteria seldom contradict what is liked anyway.
+        only: ``criteria`` leaves out samples without one, ``general`` all others; empty: both are made.
     """
 
     prompts: int = 125
@@ -49,6 +56,9 @@ class World:
     tasks: str = ""
     asks: str = ""
     directions: str = "both"
+    turns: int = 1
+    conflicts: int = 100
+    only: str = ""
 
     @classmethod
     def parse(cls, settings: str, default: World) -> World:
@@ -56,7 +66,7 @@ class World:
 
         Raises:
             RecipeError: a setting that does not exist, or a value that cannot be read.
-        UnknownNameError: no such task.
+            UnknownNameError: no such task.
 
         >>> World.parse("prompts=9,families=unseen", World()).prompts
         9
@@ -69,10 +79,18 @@ class World:
             if name not in _WORDS and not value.isdecimal():
                 raise RecipeError(f"the miniature world's setting {name!r} is a whole number; got {value!r}.")
             values[name] = value if name in _WORDS else int(value)
-        for name, choices in (("families", ("trained", "unseen")), ("directions", ("both", "more"))):
+        for name, choices in (
+            ("families", ("trained", "unseen")),
+            ("directions", ("both", "more")),
+            ("only", ("", "criteria", "general")),
+        ):
             if values[name] not in choices:
-                raise RecipeError(f"{name} is {' or '.join(map(repr, choices))}; got {values[name]!r}.")
+                raise RecipeError(f"{name} is {' or '.join(map(repr, filter(None, choices)))}; got {values[name]!r}.")
         world = cls(**values)
+        if world.conflicts > 100:
+            raise RecipeError(f"conflicts is at most 100; got {world.conflicts}.")
+        if not 1 <= world.turns <= MOST_TURNS:
+            raise RecipeError(f"turns is 1 to {MOST_TURNS}; got {world.turns}.")
         for name in filter(None, world.tasks.split("+")):
             Task.parse(name)  # raises, with the known names
         known = sorted({family.truth for families in FAMILIES.values() for family in families})
@@ -123,11 +141,29 @@ def known_samples(world: World, split: Split) -> Iterator[Known]:
     """The same samples with what is known of them."""
     for task, number, scene, rng in scenes(world, split):
         asked = [_question(task, ask, rng, split) for ask in _asks(world, task, scene, rng, ROUNDS[split])]
+        prompt = (*turns_of(exchanges(world, task, number, split)), Turn("user", scene.prompt))
         for ask, question in enumerate(asked):
+            if world.only and (world.only == "general") == bool(question.criterion):
+                continue
             for a, b in combinations(range(len(scene.responses)), 2):
                 pair = f"-{a}{b}" if len(scene.responses) > 2 else ""
-                sample = _sample(task, scene, question, a, b, f"{task.short}-{number}", f"-{ask}{pair}")
+                sample = _sample(task, prompt, scene, question, a, b, f"{task.short}-{number}", f"-{ask}{pair}")
+                if "shifted" in sample.groups and _chance(sample.id) >= world.conflicts / 100:
+                    continue
                 yield Known(sample, question.truth, question.direction, scene.responses[a], scene.responses[b])
+
+
+def exchanges(world: World, task: Task, number: int, split: Split) -> Iterator[Scene]:
+    """What was asked before, in the order of a conversation: scenes with one response each."""
+    rng = np.random.default_rng([world.seed, 3 if split == "train" else 4, PAPER_TASKS.index(task), number])
+    for _ in range(world.turns - 1):
+        yield draw_scene(task, split, rng, 1)
+
+
+def turns_of(before: Iterable[Scene]) -> Iterator[Turn]:
+    """Their requests and replies, in turn."""
+    for scene in before:
+        yield from (Turn("user", scene.prompt), Turn("assistant", (scene.responses[0].part,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +197,16 @@ def _question(task: Task, ask: tuple[Family | None, int], rng: np.random.Generat
     return _Question(criterion, family.truth, direction, (f"{wording} wording", f"family {family.truth}"))
 
 
-def _sample(task: Task, scene: Scene, question: _Question, a: int, b: int, cluster: str, ending: str) -> Sample:
+def _sample(
+    task: Task, prompt: tuple[Turn, ...], scene: Scene, question: _Question, a: int, b: int, cluster: str, ending: str
+) -> Sample:
     first, second = scene.responses[a], scene.responses[b]
     gap = question.direction * (first.truth[question.truth] - second.truth[question.truth])
     general = first.truth[GENERAL] - second.truth[GENERAL]
     return Sample(
         id=cluster + ending,
         task=task,
-        comparison=Comparison((Turn("user", scene.prompt),), (first.part,), (second.part,), question.criterion),
+        comparison=Comparison(prompt, (first.part,), (second.part,), question.criterion),
         preference=_preference(gap),
         cluster=cluster,
         groups=question.groups if question.truth == GENERAL else (*question.groups, *_shift(general, gap)),
@@ -202,3 +240,8 @@ def _shift(general: float, gap: float) -> tuple[str, ...]:
     if abs(general) <= TOLERANCE or abs(gap) <= TOLERANCE:
         return ()
     return ("invariant",) if (general > 0) == (gap > 0) else ("shifted",)
+
+
+def _chance(name: str) -> float:
+    """A number in [0, 1) that hangs on a name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
