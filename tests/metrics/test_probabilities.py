@@ -1,4 +1,4 @@
-"""Rao and Kupper's probabilities: their own equations, the threshold at which a tie stops being likeliest, extremes."""
+"""Rao and Kupper's and Davidson's probabilities: their own equations, where a tie stops being likeliest, extremes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnireward.metrics import pair_probabilities, tie_log_odds, win_probability
+from omnireward.metrics import davidson_probabilities, pair_probabilities, tie_log_odds, win_probability
 
 margins = st.floats(-50, 50)
 thresholds = st.floats(0, 50)
@@ -100,3 +100,52 @@ def test_a_threshold_that_is_none_is_refused(threshold: float) -> None:
 def test_a_margin_that_is_not_finite_is_refused(margin: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         pair_probabilities(margin, 0.0)
+
+
+@given(any_finite, any_finite)
+def test_davidsons_three_sum_to_1_and_swap_to_the_last_bit(margin: float, log_nu: float) -> None:
+    found = davidson_probabilities(margin, log_nu)
+    assert all(0 <= p <= 1 for p in found)
+    assert math.fsum(found) == pytest.approx(1, abs=1e-15)
+    assert davidson_probabilities(-margin, log_nu) == found[::-1]
+
+
+@given(st.floats(-20, 20), st.floats(-20, 20))
+def test_davidsons_are_those_of_his_own_equations(margin: float, log_nu: float) -> None:
+    """A second implementation, in 60 digits: strengths pi_a, pi_b and nu, as Davidson writes them.
+
+    P(a) = pi_a / (pi_a + pi_b + nu sqrt(pi_a pi_b)); P(tie) = nu sqrt(pi_a pi_b) / (the same).
+    """
+    with localcontext() as context:
+        context.prec = 60
+        a, b, nu = Decimal(margin).exp(), Decimal(1), Decimal(log_nu).exp()
+        tie = nu * (a * b).sqrt()
+        expected = [float(p / (a + b + tie)) for p in (a, tie, b)]
+    assert davidson_probabilities(margin, log_nu) == pytest.approx(expected, rel=1e-12)
+
+
+@given(margins, st.floats(-5, 25))
+def test_davidsons_tie_is_the_likeliest_exactly_below_twice_the_logarithm_of_nu(margin: float, log_nu: float) -> None:
+    a, tie, b = davidson_probabilities(margin, log_nu)
+    if math.isclose(abs(margin), 2 * log_nu, rel_tol=1e-9, abs_tol=1e-9):
+        assert tie == pytest.approx(max(a, b), rel=1e-6)
+    else:
+        assert (tie > max(a, b)) == (abs(margin) < 2 * log_nu)
+
+
+def test_davidsons_by_hand() -> None:
+    """With m = log 4 and nu = 1: 2 : 1 : 1/2, so 4/7, 2/7 and 1/7; nu = 0 is Bradley-Terry, 4/5 and 1/5."""
+    assert davidson_probabilities(math.log(4), 0.0) == pytest.approx((4 / 7, 2 / 7, 1 / 7), abs=1e-15)
+    assert davidson_probabilities(math.log(4), -math.inf) == pytest.approx((4 / 5, 0, 1 / 5), abs=1e-15)
+
+
+def test_a_small_chance_of_davidsons_keeps_its_digits() -> None:
+    """At m = 80 and t = 0: P(tie) = exp(-40) and P(b) = exp(-80), to 1e-12 of themselves."""
+    found = davidson_probabilities(80.0, 0.0)
+    assert found == pytest.approx((1, math.exp(-40), math.exp(-80)), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(("margin", "log_nu"), [(math.nan, 0.0), (math.inf, 0.0), (0.0, math.nan), (0.0, math.inf)])
+def test_davidsons_refuse_what_is_not_finite(margin: float, log_nu: float) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        davidson_probabilities(margin, log_nu)

@@ -1,4 +1,4 @@
-"""Accuracy, tie calibration, intervals, reliability, probabilities, differences, correlation, order, leaderboards.
+"""Accuracy, ties, intervals, reliability, calibration, probabilities, differences, correlation, order, leaderboards.
 
 Everything takes plain sequences, one entry per sample, and returns frozen values. A sample without a margin is None
 wherever it is accepted: it is counted, never replaced by a number. numpy only; the leaderboard loads evalica when used.
@@ -6,7 +6,9 @@ wherever it is accepted: it is counted, never replaced by a number. numpy only; 
 
 from omnireward.metrics.accuracy import AccuracyWithoutTies, accuracy_without_ties, agrees
 from omnireward.metrics.bradley_terry import BradleyTerry, bradley_terry
+from omnireward.metrics.calibration import Calibration, Measured, are_probabilities, calibration
 from omnireward.metrics.correlation import Correlation, correlation, least_correlation
+from omnireward.metrics.fitted_ties import CrossFittedTies, TieFit, cross_fitted_ties, fit_ties
 from omnireward.metrics.intervals import (
     FEW_CLUSTERS,
     Interval,
@@ -25,7 +27,12 @@ from omnireward.metrics.paired import (
     paired_difference,
     sign_flip,
 )
-from omnireward.metrics.probabilities import PairProbabilities, pair_probabilities, tie_log_odds
+from omnireward.metrics.probabilities import (
+    PairProbabilities,
+    davidson_probabilities,
+    pair_probabilities,
+    tie_log_odds,
+)
 from omnireward.metrics.reliability import Reliability, ReliabilityBin, reliability, win_probability
 from omnireward.metrics.ties import CrossFit, TieCalibration, calibrate_ties, cross_fitted_accuracy
 
@@ -34,10 +41,13 @@ __all__ = [
     "AccuracyWithoutTies",
     "Ballot",
     "BradleyTerry",
+    "Calibration",
     "Correlation",
     "CrossFit",
+    "CrossFittedTies",
     "GroupDifference",
     "Interval",
+    "Measured",
     "OrderEffects",
     "PairProbabilities",
     "PairedDifference",
@@ -47,14 +57,20 @@ __all__ = [
     "Standing",
     "SwapEffects",
     "TieCalibration",
+    "TieFit",
     "accuracy_without_ties",
     "agrees",
+    "are_probabilities",
     "bradley_terry",
     "calibrate_ties",
+    "calibration",
     "clear_winner",
     "cluster_interval",
     "correlation",
     "cross_fitted_accuracy",
+    "cross_fitted_ties",
+    "davidson_probabilities",
+    "fit_ties",
     "group_difference",
     "holm",
     "leaderboard",

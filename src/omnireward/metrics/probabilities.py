@@ -1,4 +1,4 @@
-"""Margins become probabilities of a win, a tie and a loss: Rao and Kupper (1967), on the logarithmic scale.
+"""Margins become probabilities of a win, a tie and a loss: Rao and Kupper (1967) and Davidson (1970), in logarithms.
 
 Source: P. V. Rao and L. L. Kupper, Ties in Paired-Comparison Experiments: A Generalization of the Bradley-Terry Model,
 Journal of the American Statistical Association 62 (1967), pages 194 to 204. With a margin m in log-odds, as
@@ -14,6 +14,15 @@ x = exp(t) and y = exp(-d), a win and a tie are equally likely at m = t where 2 
 
 t = 0 gives d = log 2, with which all three are 1/3 at m = 0. The threshold says which of the three is the likeliest;
 how likely follows from the model's own scale, the log-odds of its margins, and is not fitted.
+
+R. R. Davidson, On Extending the Bradley-Terry Model to Accommodate Ties in Paired Comparison Experiments, Journal of
+the American Statistical Association 65 (1970), pages 317 to 328, lets a tie be as likely as nu times the geometric mean
+of both strengths. With the logarithm t of nu, the three are the softmax of
+
+    m / 2  for a        t  for a tie        -m / 2  for b
+
+so that P(a) : P(b) is Bradley-Terry's at every t, which it is not in Rao and Kupper's model, and a tie is the likeliest
+exactly where |m| < 2 t. Minus infinity for t is Bradley-Terry.
 
 What is unusual: nothing here overflows or cancels. P(tie) is not taken as the rest, which would lose all its digits
 where it is small, but as the product (1 - exp(-2 d)) sigmoid(d - m) sigmoid(d + m), which is equal to it.
@@ -77,6 +86,34 @@ def pair_probabilities(margin: float, log_odds: float) -> PairProbabilities:
         raise ValueError(f"a margin is a finite number; given {margin}.")
     tie = -math.expm1(-2 * log_odds) * (_sigmoid(log_odds - margin) * _sigmoid(log_odds + margin))
     return PairProbabilities(_sigmoid(margin - log_odds), tie, _sigmoid(-margin - log_odds))
+
+
+def davidson_probabilities(margin: float, log_nu: float) -> PairProbabilities:
+    """The three probabilities of a pair in Davidson's model.
+
+    Args:
+        margin: reward(a) - reward(b), finite.
+        log_nu: t, finite, or minus infinity for no ties at all.
+
+    Raises:
+        ValueError: a margin that is not finite; a log_nu that is NaN or infinity.
+
+    >>> [round(p, 4) for p in davidson_probabilities(0.0, 0.0)]
+    [0.3333, 0.3333, 0.3333]
+    >>> [round(p, 4) for p in davidson_probabilities(1.0, 0.5)]
+    [0.4223, 0.4223, 0.1554]
+    >>> davidson_probabilities(1000.0, -math.inf)
+    PairProbabilities(a=1.0, tie=0.0, b=0.0)
+    """
+    if not math.isfinite(margin):
+        raise ValueError(f"a margin is a finite number; given {margin}.")
+    if not log_nu < math.inf:  # true for NaN too
+        raise ValueError(f"the logarithm of nu is finite, or minus infinity for no ties; given {log_nu}.")
+    half = margin / 2
+    largest = max(abs(half), log_nu)
+    a, tie, b = math.exp(half - largest), math.exp(log_nu - largest), math.exp(-half - largest)
+    total = (a + b) + tie  # in this order a swap of the responses changes no bit
+    return PairProbabilities(a / total, tie / total, b / total)
 
 
 def _sigmoid(x: float) -> float:

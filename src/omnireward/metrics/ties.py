@@ -61,7 +61,7 @@ def calibrate_ties(margins: Sequence[float] | NDArray[np.floating], preferences:
     >>> calibrate_ties([2.0, -0.1, -3.0], ["a", "tie", "b"])
     TieCalibration(threshold=0.1, accuracy=1.0)
     """
-    sizes = np.abs(_finite(margins, preferences))
+    sizes = np.abs(finite_margins(margins, preferences))
     is_tie = np.array([preference == "tie" for preference in preferences])
     strictly_right = agrees(np.asarray(margins, dtype=np.float64).tolist(), preferences)
 
@@ -84,7 +84,7 @@ def right_at(
     Raises:
         ValueError: as `calibrate_ties`.
     """
-    values = _finite(margins, preferences)
+    values = finite_margins(margins, preferences)
     predicted_tie = np.abs(values) <= threshold
     is_tie = np.array([preference == "tie" for preference in preferences])
     return np.where(predicted_tie, is_tie, agrees(values.tolist(), preferences))
@@ -109,9 +109,28 @@ def cross_fitted_accuracy(
     Raises:
         ValueError: as `calibrate_ties`; fewer than two clusters or folds; or lengths that differ.
     """
-    values = _finite(margins, preferences)
+    values = finite_margins(margins, preferences)
     if len(clusters) != len(values):
         raise ValueError(f"{len(values)} margins but {len(clusters)} clusters; there is one of each for a sample.")
+    fold = folds_of(clusters, folds, seed)
+    labels = np.array(preferences)
+
+    correct = np.zeros(len(values), dtype=np.bool_)
+    thresholds = []
+    for k in range(int(fold.max()) + 1):
+        inside = fold == k
+        threshold = calibrate_ties(values[~inside], labels[~inside].tolist()).threshold
+        correct[inside] = right_at(threshold, values[inside], labels[inside].tolist())
+        thresholds.append(threshold)
+    return CrossFit(accuracy=float(correct.mean()), correct=correct, thresholds=tuple(thresholds))
+
+
+def folds_of(clusters: Sequence[str], folds: int = 5, seed: int = 0) -> NDArray[np.int64]:
+    """The fold of each sample, (n,) from 0: whole clusters, shuffled. See `cross_fitted_accuracy`.
+
+    Raises:
+        ValueError: fewer than two clusters or folds.
+    """
     names = sorted(set(clusters))
     folds = min(folds, len(names))
     if folds < 2:
@@ -120,20 +139,11 @@ def cross_fitted_accuracy(
         )
     shuffled = np.random.default_rng(seed).permutation(len(names))
     fold_of = {names[cluster]: place % folds for place, cluster in enumerate(shuffled)}
-    fold = np.array([fold_of[cluster] for cluster in clusters])
-    labels = np.array(preferences)
-
-    correct = np.zeros(len(values), dtype=np.bool_)
-    thresholds = []
-    for k in range(folds):
-        inside = fold == k
-        threshold = calibrate_ties(values[~inside], labels[~inside].tolist()).threshold
-        correct[inside] = right_at(threshold, values[inside], labels[inside].tolist())
-        thresholds.append(threshold)
-    return CrossFit(accuracy=float(correct.mean()), correct=correct, thresholds=tuple(thresholds))
+    return np.array([fold_of[cluster] for cluster in clusters], dtype=np.int64)
 
 
-def _finite(margins: Sequence[float] | NDArray[np.floating], preferences: Sequence[str]) -> NDArray[np.float64]:
+def finite_margins(margins: Sequence[float] | NDArray[np.floating], preferences: Sequence[str]) -> NDArray[np.float64]:
+    """The margins as (n,) float64. Raises ValueError as `calibrate_ties`."""
     values = np.asarray(margins, dtype=np.float64)
     if values.ndim != 1 or not len(values):
         raise ValueError(f"margins are a non-empty list of numbers, one for a sample; given shape {values.shape}.")
