@@ -177,7 +177,7 @@ def taught(out: Path, place: str) -> Path:
     """A model that can see, hear and read, and has seen the preferences of one step."""
     folder = out / "taught"
     if not (folder / "value_head.safetensors").is_file():
-        recipe = {**recipes.load("miniature", TrainConfig), "datasets": {place: 1.0}, "steps": 1}
+        recipe = {**recipes.load("miniature", TrainConfig), "datasets": {place: 1.0}, "ties": "drop", "steps": 1}
         train(TrainConfig(out=folder, **recipe))
     return folder
 
@@ -185,7 +185,8 @@ def taught(out: Path, place: str) -> Path:
 def judged(out: Path, base: Path, place: str, seed: int, steps: int) -> dict[str, float]:
     """Accuracy without ties, in percent, of one training: over the nine tasks, and in groups."""
     run, folder = out / "run", out / "report"
-    recipe = {**recipes.load("miniature", TrainConfig), "datasets": {place: 1.0}, "steps": steps, "seed": seed}
+    told = {"datasets": {place: 1.0}, "ties": "drop", "steps": steps, "seed": seed}
+    recipe = {**recipes.load("miniature", TrainConfig), **told}
     if not (folder / "report.json").is_file():
         train(TrainConfig(out=run, **{**recipe, "model": str(base), "teach_towers": 0, "teach_language": 0}))
         evaluate(EvaluateConfig(judge=f"reward:{run}", benchmark="miniature", out=folder, order="fixed"))

@@ -31,7 +31,7 @@ from perf._serve_clients import EACH, FRESH
 
 from omnireward.media.children import processors
 from omnireward.reward_model import RewardModel
-from omnireward.serve.scoring import RewardWorker, Row, rows_of
+from omnireward.serve.scoring import RewardWorker, Row, rewards_alone, rows_of
 from omnireward.types import Text, Turn
 
 OFFLINE_SECONDS = 60.0
@@ -179,7 +179,7 @@ def _worker(folder: Path) -> RewardWorker:
 
 
 def _scored(worker: RewardWorker, rows: list[Any]) -> list[float]:
-    found = worker.work([worker.prepare(row) for row in rows])
+    found = rewards_alone(worker.work([worker.prepare(row) for row in rows]))
     assert all(isinstance(one, float) for one in found)
     return [one for one in found if isinstance(one, float)]
 

@@ -20,6 +20,7 @@ from omnireward.ahead import Ahead
 from omnireward.backbones.minicpm_o import tiny
 from omnireward.judges.reward import RewardJudge
 from omnireward.reward_model import RewardModel
+from omnireward.serve.asking import Scored
 from omnireward.serve.scoring import Row
 from omnireward.types import Part, Text
 
@@ -61,10 +62,12 @@ class TruthWorker:
     def weight(self, ready: Row) -> int:
         return 1
 
-    def work(self, ready: Sequence[Row]) -> list[float]:
+    def work(self, ready: Sequence[Row]) -> list[Scored]:
         return [
-            (-1.0 if " not " in row.criterion else 1.0)
-            * TRUE_VALUE("polite", _words(row.prompt[-1].content), _words(row.response))
+            Scored(
+                (-1.0 if " not " in row.criterion else 1.0)
+                * TRUE_VALUE("polite", _words(row.prompt[-1].content), _words(row.response))
+            )
             for row in ready
         ]
 

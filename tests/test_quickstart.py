@@ -45,7 +45,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
         return samples(replace(world, prompts=1), split)
 
     monkeypatch.setattr(recipes, "load", load)
-    monkeypatch.setattr("omnireward.train.bradley_terry.lessons", few_lessons)
+    monkeypatch.setattr("omnireward.train.base.lessons", few_lessons)
     monkeypatch.setattr("omnireward.benchmarks.miniature.samples", few_samples)
 
 

@@ -109,9 +109,11 @@ def test_many_rows_are_spread_over_passes_by_their_tokens(model: RewardModel, mo
     rows: list[int] = []
     plain = RewardModel.forward
 
-    def forward(self: RewardModel, some: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
+    def forward(
+        self: RewardModel, some: Sequence[Encoded], padding_side: str | None = None, leeways: bool = False
+    ) -> Tensor:
         rows.append(len(some))
-        return plain(self, some, padding_side)
+        return plain(self, some, padding_side, leeways)
 
     monkeypatch.setattr(RewardModel, "forward", forward)
     torch.testing.assert_close(model.score(encoded), expected, rtol=0, atol=1e-5)

@@ -17,12 +17,14 @@ class Encoded:
     """One conversation, ready for the model: its token ids, its media cut for the towers, and their digests.
 
     `kept` holds the embeddings of media that the cache knew, because it may have dropped them before they are used.
+    `criterion` is the one under which a reward model reads it; the ids hold it too.
     """
 
     row: Row
     media: tuple[Prepared, ...]
     digests: tuple[str, ...]
     kept: Mapping[str, Tensor] = field(default_factory=dict)
+    criterion: str = ""
 
 
 def keys_of(encoded: Sequence[Encoded]) -> list[Ints]:

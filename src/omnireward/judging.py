@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from queue import SimpleQueue
@@ -23,6 +23,7 @@ from omnireward.journal import Journal
 from omnireward.judges import ForesightedJudge, Judge, PatientJudge, RepeatingJudge
 from omnireward.media import Decoder, Limits
 from omnireward.media.pieces import check_pieces
+from omnireward.metrics import are_probabilities
 from omnireward.types import Comparison, Judgement, Media
 from omnireward.voting import Entry, Facts
 
@@ -238,10 +239,14 @@ def _judge(judge: Judge, votes: Sequence[Entry]) -> list[Judgement]:
 
 def _sound(judgement: Judgement) -> Judgement:
     """A number that is no number is a failure, and a failure has no number."""
-    numbers = [judgement.margin, *(judgement.rewards or ()), *(judgement.probabilities or ())]
+    own = (judgement.margin, judgement.deviation, judgement.familiarity)
+    numbers = [*own, *(judgement.rewards or ()), *(judgement.probabilities or ())]
     if not all(number is None or math.isfinite(number) for number in numbers):
         problem = f"the judge gave a number that is not finite: {', '.join(map(str, numbers))}"
         return Judgement(margin=None, rationale=judgement.rationale, error=judgement.error or problem)
+    if judgement.probabilities is not None and not are_probabilities(judgement.probabilities):
+        problem = f"the judge gave probabilities that are none: {', '.join(map(str, judgement.probabilities))}"
+        return Judgement(margin=None, rationale=judgement.rationale, error=judgement.error or problem)
     if judgement.error:
-        return replace(judgement, margin=None, rewards=None, probabilities=None, verdict=None)
+        return Judgement(None, rationale=judgement.rationale, error=judgement.error)
     return judgement

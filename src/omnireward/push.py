@@ -27,15 +27,16 @@ from omnireward.reward_model import RECORD
 from omnireward.train.made import CARD, card_of, write_card
 from omnireward.value_head import HEAD, OLD_HEAD, read_head
 
+BESIDE = "value_head|tie_head|uncertainty|adapter_model|trained"
 FILES = re.compile(
     r"config\.json|(generation|preprocessor|processor|video_preprocessor|tokenizer|adapter)_config\.json|"
     r"omnireward\.json|(tokenizer|vocab|added_tokens|special_tokens_map|chat_template)\.json|merges\.txt|"
     r"chat_template\.jinja|LICEN[CS]E(\.\w+)?|"
     r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|"
-    r"(value_head|adapter_model|trained)\.safetensors|value_head\.bin"
+    rf"({BESIDE})\.safetensors|value_head\.bin"
 )
 # Of an earlier push, and in the way of this one where they are not sent again.
-WEIGHTS = re.compile(r"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|(value_head|adapter_model|trained)\.\w+")
+WEIGHTS = re.compile(rf"model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|({BESIDE})\.\w+")
 HARMLESS = (CARD, ".gitattributes", "LICENSE", ".gitignore")
 PINNED = re.compile(r"[\w-][\w.-]*/[\w.-]+@\w+")
 T = TypeVar("T")

@@ -10,7 +10,8 @@ A checkpoint records the layout it was trained with (see `prompts`) and refuses 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +32,7 @@ from omnireward.checkpoint import (
     tokenizer_digest,
     weight_digests,
 )
+from omnireward.checkpoint_json import read_json
 from omnireward.conversation_model import ConversationModel
 from omnireward.encoded import Encoded, keys_of
 from omnireward.errors import CheckpointError
@@ -42,14 +44,21 @@ from omnireward.model_card import model_card
 from omnireward.on_base import OnBase, is_on_base, load_on_base
 from omnireward.packing import cut, plan
 from omnireward.prompts import conversation
-from omnireward.types import Comparison, Layout, Part, Side, Turn
+from omnireward.tie_head import TieHead, read_tie_head
+from omnireward.types import Comparison, Layout, Part, Side, Text, Turn
+from omnireward.uncertainty import FILE as UNCERTAINTY_FILE
+from omnireward.uncertainty import Uncertainty, read_uncertainty
 from omnireward.value_head import HEAD, OLD_HEAD, expects_head, read_head, write_head
 
 RECORD = "omnireward.json"
+TIES = "ties"  # of the record: the kind of the tie head
+UNCERTAINTY = "uncertainty"  # of the record: the file that was fitted to this model
 # Of the checkpoint that a folder held before: another head, another tokenizer, another base.
 STALE = ("*.safetensors*", OLD_HEAD, ADAPTERS, "config.json", *READING)
 TOKENS_PER_PASS = 16_384  # of a pass without gradients, what rows share counted once
 SIDES: tuple[Side, ...] = ("a", "b")
+KEPT_CRITERIA = 1_024  # their states: 15 MB for a hidden size of 3,584
+_NOTHING = Comparison((Turn("user", (Text("."),)),), (Text("."),), (Text("."),))
 
 
 def holds_model(folder: Path) -> bool:
@@ -62,6 +71,8 @@ class RewardModel(ConversationModel):
 
     Attributes:
         layout: where a media response is put.
+        ties: says what a tie is; None where nothing taught it.
+        uncertainty: says how far a row lies from those of training; None where nothing was fitted.
     """
 
     HEAD_IS_NEW = True
@@ -71,12 +82,16 @@ class RewardModel(ConversationModel):
         self.layout: Layout = layout
         self.dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(backbone.hidden_size, 1, dtype=torch.float32)
+        self.ties: TieHead | None = None
+        self.uncertainty: Uncertainty | None = None
+        self._criteria: dict[str, Tensor] = {}  # states of those seen last; filled beside `uncertainty` alone
         nn.init.normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
 
     def encode(self, comparison: Comparison, side: Side) -> Encoded:
         """One response under its prompt and criterion. Decodes media. Raises MediaError, PromptError."""
-        return self.encode_turns(conversation(comparison, side, self.layout))
+        encoded = self.encode_turns(conversation(comparison, side, self.layout))
+        return replace(encoded, criterion=comparison.criterion)
 
     def hidden(self, encoded: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
         """Hidden state at the last real token: (rows, hidden).
@@ -89,29 +104,82 @@ class RewardModel(ConversationModel):
             return cast(Tensor, self.backbone(rows, media, padding_side=padding_side or "right"))
         return self.backbone.packed(rows, media, plan(keys_of(encoded)))
 
-    def forward(self, encoded: Sequence[Encoded], padding_side: str | None = None) -> Tensor:
-        """Rewards: (rows,) float32."""
-        hidden = self.hidden(encoded, padding_side).to(torch.float32)
-        with torch.autocast(hidden.device.type, enabled=False):
-            rewards = cast(Tensor, self.head(self.dropout(hidden))).squeeze(-1)
-        return rewards + self.unused() if self.training else rewards
+    def forward(self, encoded: Sequence[Encoded], padding_side: str | None = None, leeways: bool = False) -> Tensor:
+        """Rewards: (rows,) float32; with their leeways (see `tie_head`): (rows, 2)."""
+        found = self._read(self.hidden(encoded, padding_side).to(torch.float32), leeways)
+        return found + self.unused() if self.training else found
 
-    @torch.no_grad()
+    def _read(self, hidden: Tensor, leeways: bool) -> Tensor:
+        """What the heads say of hidden states, (rows, hidden) float32."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            hidden = self.dropout(hidden)
+            found = cast(Tensor, self.head(hidden)).squeeze(-1)
+            return torch.stack([found, self.ties(hidden)], -1) if leeways and self.ties is not None else found
+
     def score(self, encoded: Sequence[Encoded]) -> Tensor:
-        """Rewards of rows, for whoever trains nothing: (rows,) float32, on the CPU.
+        """Rewards of rows, for whoever trains nothing: (rows,) float32, on the CPU. See `score_both`."""
+        return self.score_both(encoded)[0]
+
+    def score_both(self, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor | None]:
+        """Rewards of rows and their leeways, which are None without a tie head: each (rows,) float32, on the CPU.
 
         Rows of one prompt should stand together. Many rows are spread over passes by their tokens. Equal rows are
         computed once: two rows of a batch can differ in the last bits, and a margin of 1e-8 has a winner where 0 has
         none.
         """
+        wide = self.ties is not None
+        scored = self._spread(encoded, lambda rows: self(rows, leeways=wide), 2 if wide else None)
+        return (scored[:, 0], scored[:, 1]) if wide else (scored, None)
+
+    def score_all(self, encoded: Sequence[Encoded]) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """As `score_both`, and the rows' distances (see `uncertainty`), which are None where nothing was fitted."""
+        if self.uncertainty is None:
+            return (*self.score_both(encoded), None)
+        states, heads = self.states(encoded, heads=True), 1 if self.ties is None else 2
+        criteria = self._criterion_states([one.criterion for one in encoded])
+        distances = self.uncertainty.distances(states[:, heads:], criteria)
+        return states[:, 0], None if heads == 1 else states[:, 1], distances
+
+    def states(self, encoded: Sequence[Encoded], heads: bool = False) -> Tensor:
+        """Hidden states of rows, for whoever trains nothing: (rows, hidden) float32, on the CPU.
+
+        With `heads`, what `score_both` gives stands before them, in one or two columns more.
+        """
+
+        def read(rows: Sequence[Encoded]) -> Tensor:
+            hidden = self.hidden(rows).to(torch.float32)
+            said = [self._read(hidden, leeways=True).view(len(rows), -1)] if heads else []
+            return torch.cat([*said, hidden], -1)
+
+        columns = (1 if self.ties is None else 2) if heads else 0
+        return self._spread(encoded, read, columns + self.backbone.hidden_size)
+
+    def states_of_criteria(self, criteria: Sequence[str]) -> Tensor:
+        """Hidden states of criteria alone, under a prompt and a response that say nothing: (criteria, hidden)."""
+        turns = [conversation(replace(_NOTHING, criterion=one), "a", self.layout) for one in criteria]
+        # Not by `encode`: a criterion that is just short enough in its own row must not be too long here.
+        return self.states([Encoded(self.backbone.tokenize(each, ()), (), ()) for each in turns])
+
+    def _criterion_states(self, criteria: Sequence[str]) -> Tensor:
+        """The same, of which those that came last are kept."""
+        fresh = [one for one in dict.fromkeys(criteria) if one not in self._criteria]
+        known = self._criteria | dict(zip(fresh, self.states_of_criteria(fresh), strict=True))
+        self._criteria = dict(list(known.items())[-KEPT_CRITERIA:])
+        return torch.stack([known[one] for one in criteria]) if criteria else torch.empty(0, self.backbone.hidden_size)
+
+    @torch.no_grad()
+    def _spread(
+        self, encoded: Sequence[Encoded], read: Callable[[Sequence[Encoded]], Tensor], columns: int | None
+    ) -> Tensor:
+        """What `read` gives of distinct rows, pass by pass, for all rows: (rows,) or (rows, columns), on the CPU."""
         self.eval()
         keys = keys_of(encoded)
         number: dict[bytes, int] = {}  # of each distinct row
         which = [number.setdefault(key.tobytes(), len(number)) for key in keys]
         first = [which.index(i) for i in range(len(number))]
         passes = cut([keys[i] for i in first], TOKENS_PER_PASS)
-        found = [self([encoded[first[i]] for i in rows]).cpu() for rows in passes]
-        return torch.cat([torch.empty(0), *found])[which]
+        found = [read([encoded[first[i]] for i in rows]).cpu() for rows in passes]
+        return torch.cat([torch.empty(0) if columns is None else torch.empty(0, columns), *found])[which]
 
     def rewards(self, comparisons: Sequence[Comparison], batch_size: int = 16) -> Tensor:
         """Rewards of both responses: (comparisons, 2) float32. Raises MediaError, PromptError."""
@@ -147,6 +215,12 @@ class RewardModel(ConversationModel):
             else:
                 self.backbone.save(fresh)
             write_head(self.head, fresh)
+            if self.ties is not None:
+                self.ties.write(fresh)
+                record |= {TIES: self.ties.kind}
+            if self.uncertainty is not None:
+                self.uncertainty.write(fresh)
+                record |= {UNCERTAINTY: UNCERTAINTY_FILE}
             record |= {"tokenizer": tokenizer_digest(fresh), "weights": weight_digests(fresh)}
             record |= {"base": self.base} if self.base else {}
             (fresh / RECORD).write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
@@ -197,7 +271,10 @@ class RewardModel(ConversationModel):
             )
         model = cls(backbone, family, recorded, head_dropout)
         model.head.load_state_dict(read_head(folder, backbone.hidden_size))
+        model.ties = read_tie_head(folder, _recorded(folder, TIES), backbone.hidden_size)
         check_weights(folder, folder / RECORD)
+        if _recorded(folder, UNCERTAINTY) is not None:  # a file that the record does not name was left half-way
+            model.uncertainty = read_uncertainty(folder, backbone.hidden_size)
         model.base, model.on_base = place.pinned or recorded_base(folder / RECORD), on_base
         model.freeze(model.towers)
         model.features.store = default_store()
@@ -220,3 +297,7 @@ class RewardModel(ConversationModel):
         model.base = place.pinned
         model.features.store = default_store()
         return model
+
+
+def _recorded(folder: Path, key: str) -> object:
+    return read_json(folder / RECORD).get(key) if (folder / RECORD).exists() else None

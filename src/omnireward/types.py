@@ -189,6 +189,9 @@ class Judgement:
     no verdict, or when judging failed and `error` says why; None is counted and shown, never turned into a number.
     `verdict` is what the judge itself says; None from judges that give a margin only, whose ties are those within a
     threshold. `probabilities` are (a, tie, b) and sum to 1.
+    `deviation` is the standard deviation of the margin, in log-odds, by how unlike training the comparison is (see
+    `uncertainty`); `familiarity` is the share of training comparisons that were at least as far out as this one, 0
+    being farther out than all. None from judges that do not know.
     """
 
     margin: float | None
@@ -197,12 +200,15 @@ class Judgement:
     verdict: Preference | None = None
     rationale: str = ""
     error: str = ""
+    deviation: float | None = None
+    familiarity: float | None = None
 
     def swap(self) -> Judgement:
         """The same judgement, told of the responses in the other order.
 
-        >>> Judgement(2.0, rewards=(3.0, 1.0), verdict="a").swap()
-        Judgement(margin=-2.0, rewards=(1.0, 3.0), probabilities=None, verdict='b', rationale='', error='')
+        >>> said = Judgement(2.0, rewards=(3.0, 1.0), verdict="a", deviation=0.5).swap()
+        >>> said.margin, said.rewards, said.verdict, said.deviation
+        (-2.0, (1.0, 3.0), 'b', 0.5)
         """
         return replace(
             self,

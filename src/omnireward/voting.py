@@ -85,6 +85,8 @@ class Entry:
             "verdict": said.verdict,
             "rewards": None if said.rewards is None else list(said.rewards),
             "probabilities": None if said.probabilities is None else list(said.probabilities),
+            "deviation": said.deviation,
+            "familiarity": said.familiarity,
             "rationale": said.rationale,
             "error": said.error,
             "digest": digest,
@@ -101,6 +103,8 @@ class Entry:
             probabilities=None if record["probabilities"] is None else tuple(record["probabilities"]),
             verdict=record["verdict"],
             rationale=record["rationale"],
+            deviation=record.get("deviation"),  # a journal of an older version has neither
+            familiarity=record.get("familiarity"),
         )
         return said.swap() if self.swapped else said
 

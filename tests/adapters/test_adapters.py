@@ -207,7 +207,7 @@ def test_verl_awaits_the_same_numbers(made_up: MadeUp, monkeypatch: pytest.Monke
 class OfALoop:
     """In place of a client: whose loop is it, and was it closed before its loop?"""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, discount: float = 0.0) -> None:
         self.where, self.loop, self.closed = where, asyncio.get_running_loop(), False
 
     async def __aenter__(self) -> Any:
@@ -225,7 +225,8 @@ def test_verls_clients_end_with_their_loops(monkeypatch: pytest.MonkeyPatch) -> 
     """Those of `asyncio.run` are closed before. A loop that is only closed is forgotten when the next one asks."""
     opened: list[OfALoop] = []
 
-    def client(where: str) -> OfALoop:
+    def client(where: str, discount: float) -> OfALoop:
+        assert discount == 0
         opened.append(OfALoop(where))
         return opened[-1]
 

@@ -88,6 +88,26 @@ def records() -> list[Record]:
 
 
 @pytest.fixture
+def claiming(make_record: MakeRecord) -> list[Record]:
+    """Forty samples in two tasks by a model with a tie head, in each group of ten the same four claims.
+
+    (.7 .2 .1) four times: a three times, a tie once. (.1 .2 .7) four times: b three times, a once. (.2 .6 .2) twice:
+    a tie, a. So of a's claims .7, three of four come true, and of the ties claimed .6, one of two.
+    """
+    rows: list[tuple[float, Preference, tuple[float, float, float]]] = [
+        *[(1.5, people, (0.7, 0.2, 0.1)) for people in ("a", "a", "a", "tie")],
+        *[(-1.5, people, (0.1, 0.2, 0.7)) for people in ("b", "b", "b", "a")],
+        *[(0.25, people, (0.2, 0.6, 0.2)) for people in ("tie", "a")],
+    ]
+    tasks = (Task.T2T, Task.TI2I)
+    return [
+        make_record(10 * k + i, margin, people, task=tasks[k % 2], probabilities=three, groups=("all",))
+        for k in range(4)
+        for i, (margin, people, three) in enumerate(rows)
+    ]
+
+
+@pytest.fixture
 def votes(make_record: MakeRecord) -> list[Record]:
     """Twelve samples judged in both orders by a judge that states verdicts; each of a prompt of its own.
 

@@ -158,7 +158,7 @@ def test_stated_verdicts_are_taken_at_their_word(run: Run, make_record: MakeReco
     assert_score(block.with_ties_judged, 2 / 4, 4)
     assert block.cross_fitted == block.with_ties
     assert block.threshold is None
-    assert (report.stated, report.abstains) == (True, True)
+    assert (report.own_word, report.abstains) == ("stated", True)
     assert report.macro.cross_fitted.accuracy == report.macro.with_ties.accuracy
     assert [outcome.right for outcome in report.outcomes] == [True, False, False, True, None]
 
@@ -170,7 +170,7 @@ def test_verdicts_and_margins_in_one_task_each_count_by_their_rule(run: Run, mak
     report = build(run, records)
     assert report.tasks["T2T"].threshold == 0.1
     assert_score(report.tasks["T2T"].with_ties, 3 / 4, 4)
-    assert not report.stated
+    assert report.own_word is None
 
 
 def test_decided_leaves_out_margins_of_zero_and_failures(run: Run, make_record: MakeRecord) -> None:
@@ -199,3 +199,63 @@ def test_both_orders_count_as_one_sample(both: Run, votes: list[Record]) -> None
     assert_score(block.decided, 5 / 5, 5)
     assert_score(block.with_ties, 6 / 12, 12)
     assert [len(outcome.votes) for outcome in report.outcomes] == [2] * 12
+
+
+def test_probabilities_without_a_verdict_are_taken_at_their_word_with_ties(run: Run, make_record: MakeRecord) -> None:
+    """A model with a tie head; the likeliest are tie, a, b, tie (a and b equally likely), b, and nothing (failed).
+
+    With ties: 0, 1, 3 and 4 are right, 4 of 6. Without ties the sign of the margin counts: of 1, 2, 4 and 5, which
+    people do not call a tie, 1 and 2 are right, 2 of 4. At the best threshold of the margins, .4, a tie is called in 0
+    and 3, which is right, and so are 1 and 2 by their sign: 4 of 6.
+    """
+    rows = [
+        (0.4, "tie", (0.3, 0.5, 0.2)),
+        (2.0, "a", (0.6, 0.3, 0.1)),
+        (1.0, "a", (0.2, 0.3, 0.5)),
+        (0.0, "tie", (0.4, 0.2, 0.4)),
+        (0.5, "b", (0.1, 0.3, 0.6)),
+    ]
+    records = [make_record(i, m, people, probabilities=three) for i, (m, people, three) in enumerate(rows)]
+    records.append(make_record(5, None, "a", error="UnreadableMediaError: x"))
+    report = build(run, records)
+    block = report.tasks["T2T"]
+    assert (block.likeliest, block.likeliest_ties, block.verdicts, block.tie_verdicts) == (5, 2, 0, 0)
+    assert_score(block.without_ties, 2 / 4, 4)
+    assert block.threshold is None
+    assert report.own_word == "likeliest"
+    assert not report.abstains
+    assert_score(block.with_ties, 4 / 6, 6)
+    assert_score(block.with_ties_judged, 4 / 5, 5)
+    assert block.cross_fitted == block.with_ties
+    assert report.macro.cross_fitted == report.macro.with_ties
+    assert block.with_ties_oracle is not None
+    assert_score(block.with_ties_oracle, 4 / 6, 6)
+    assert block.oracle_threshold == 0.4
+    assert report.macro.with_ties_oracle is not None
+    assert [outcome.right for outcome in report.outcomes] == [True, True, True, True, False, None]
+
+
+def test_a_margin_of_nothing_stays_without_a_verdict_whatever_the_probabilities(
+    run: Run, make_record: MakeRecord
+) -> None:
+    """Sampled answers that must not say tie, and split evenly: the probabilities show why there is no verdict."""
+    report = build(run, [make_record(i, None, "tie", probabilities=(0.5, 0.0, 0.5)) for i in range(3)])
+    block = report.tasks["T2T"]
+    assert (block.without_verdict, block.likeliest) == (3, 0)
+    assert_score(block.with_ties, 0.0, 3)
+    assert block.with_ties_oracle is None
+
+
+def test_own_word_and_margins_in_one_task_each_count_by_their_rule(run: Run, make_record: MakeRecord) -> None:
+    # Margins .1 (tie), 2, -2 are right at .1. The likeliest is b where people say b, though the margin names a.
+    records = [make_record(i, m, p) for i, (m, p) in enumerate([(0.1, "tie"), (2.0, "a"), (-2.0, "b")])]
+    records.append(make_record(3, 0.1, "b", probabilities=(0.2, 0.3, 0.5)))
+    report = build(run, records)
+    assert report.own_word is None
+    assert report.tasks["T2T"].threshold == 0.1
+    assert_score(report.tasks["T2T"].with_ties, 4 / 4, 4)
+    # The best threshold for the margin .1, where people say b, is any: it is wrong. The three others stay right.
+    assert report.tasks["T2T"].with_ties_oracle == Score(3 / 4, cluster_interval([1, 1, 1, 0], list("uvwx")), 4)
+    mixed = build(run, [records[3], make_record(4, 1.0, "a", verdict="a")])
+    assert mixed.own_word == "mixed"
+    assert_score(mixed.tasks["T2T"].with_ties, 2 / 2, 2)

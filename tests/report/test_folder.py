@@ -104,6 +104,8 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
         ({"rewards": [1.0]}, "rewards"),
         ({"rewards": [1.0, None]}, "rewards"),
         ({"probabilities": [0.5, 0.5]}, "probabilities"),
+        ({"probabilities": [0.5, 0.5, 0.5]}, "probabilities"),
+        ({"probabilities": [1.5, -0.5, 0]}, "probabilities"),
         ({"cluster": None}, "cluster"),
     ],
 )

@@ -74,6 +74,17 @@ def test_a_failure_counts_only_where_nothing_can_be_combined(make_record: MakeRe
     assert combine(lost, both=True).margin is None
 
 
+def test_probabilities_without_verdicts_are_averaged_and_their_likeliest_counts(make_record: MakeRecord) -> None:
+    """(.5 .4 .1) and (.1 .4 .5): means .3 .4 .3, so a tie, though neither vote says so."""
+    votes = [
+        make_record(0, 1.0, "tie", probabilities=(0.5, 0.4, 0.1)),
+        make_record(0, -1.0, "tie", probabilities=(0.1, 0.4, 0.5), swapped=True),
+    ]
+    found = combine(votes, both=True)
+    assert found.probabilities == pytest.approx((0.3, 0.4, 0.3))
+    assert (found.margin, found.verdict, found.own_word) == (0.0, None, "tie")
+
+
 def test_margins_are_averaged_each_order_weighing_the_same(make_record: MakeRecord) -> None:
     # a first: 3 and 1, mean 2. b first: 0. Mean of the orders 1, of all votes 4/3.
     votes = [

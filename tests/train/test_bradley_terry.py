@@ -221,7 +221,7 @@ def test_what_teaching_freezes_is_trained_unless_the_config_freezes_it(
     def teach(model: RewardModel, *_: object) -> None:
         model.freeze(model.towers)
 
-    monkeypatch.setattr(bradley_terry, "teach", teach)
+    monkeypatch.setattr("omnireward.train.base.teach", teach)
     straight = replace(config, steps=6, epochs=9.0, batch_size=1, save_every=3, teach_towers=1, freeze=("audio",))
     bradley_terry.train(straight)
     resumed = _stopped_at_3(straight, config.out.with_name("resumed"))

@@ -26,10 +26,10 @@ BITS: tuple[Literal["none", "4bit"], ...] = ("none", "4bit")
 
 @pytest.fixture
 def config(tmp_path: Path, places: Places, make_sample: MakeSample) -> TrainConfig:
-    """Ten pairs and two ties, four pairs a step."""
+    """Ten pairs and two ties, which are dropped; four pairs a step."""
     rows = [make_sample(f"topic {n}", "tie" if n > 9 else "ab"[n % 2], criterion=f"It be {n}.") for n in range(12)]
     places["texts"] = list(rows)
-    return TrainConfig(out=tmp_path / "run", datasets={"texts": 1.0}, batch_size=2, accumulation=2, epochs=2.0)
+    return TrainConfig(out=tmp_path / "run", datasets={"texts": 1.0}, batch_size=2, accumulation=2, ties="drop")
 
 
 @pytest.fixture
@@ -57,6 +57,17 @@ def test_it_counts_pairs_steps_tokens_and_parameters(config: TrainConfig, capsys
     assert "6 (3 an epoch)" in said
     assert "estimated peak" in said
     assert "Nothing was trained." in said
+
+
+def test_ties_that_are_learned_are_counted_with_their_head(
+    config: TrainConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At most half of twelve: both. The tie head has as many numbers as the head."""
+    found = dry_run(replace(config, ties="rao_kupper", tie_share=0.5))
+    assert (found.mixture.ties, found.sampled) == (0, 12)
+    assert found.parts[-1].trained == found.parts[-1].numbers == 2 * 129
+    show(found)
+    assert ["ties", "2"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_a_folder_needs_its_weights_for_nothing(config: TrainConfig, bare: Path) -> None:

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 
 from omnireward.reward_model import RewardModel
 from omnireward.sources import BadRows
+from omnireward.tie_head import FILE as TIES
 from omnireward.train.config import TrainConfig
-from omnireward.train.mixing import SeededOrder, Wanted, mix
+from omnireward.train.mixing import SeededOrder, Wanted, mix, mixture_of
 from omnireward.train.together import Shares
 from omnireward.types import Media, Sample
 
@@ -93,10 +94,10 @@ def test_losses_of_two_processes_are_those_of_one(runs: Path, other: str) -> Non
 
 @pytest.mark.parametrize("other", ["whole", "split"])
 def test_accuracy_and_bad_rows_are_those_of_all_processes(runs: Path, other: str) -> None:
-    """Nine samples are longer than 88 tokens, of which each epoch finds some in one process and some in the other."""
+    """Ten samples are longer than 88 tokens, of which each epoch finds some in one process and some in the other."""
     assert _log(runs / other, "accuracy") == _log(runs / "one", "accuracy")
     one, two = (json.loads((runs / name / "data.json").read_text()) for name in ("one", other))
-    assert one["bad_rows"] == two["bad_rows"] == 9
+    assert one["bad_rows"] == two["bad_rows"] == 10
 
 
 @pytest.mark.parametrize("other", ["whole", "split"])
@@ -109,6 +110,10 @@ def test_the_model_of_two_processes_is_saved_whole_with_its_head(runs: Path, oth
         load_file(folder / "value_head.safetensors") for folder in (runs / other, runs / other / "checkpoint-10")
     )
     assert all((head[key] != early[key]).any() for key in head)  # a split head that was not gathered stays as it was
+    ties = [load_file(folder / TIES) for folder in (runs / "one", runs / other, runs / other / "checkpoint-10")]
+    assert all((ties[1][key] != ties[2][key]).any() for key in ties[1])
+    for key, value in ties[0].items():
+        torch.testing.assert_close(value, ties[1][key], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("resumed", ["split_to_one", "one_to_split"])
@@ -127,9 +132,9 @@ def test_a_split_checkpoint_keeps_what_each_process_has_of_the_optimizer(runs: P
 def test_200_steps_of_mixed_media_end(runs: Path) -> None:
     """One pair for each process in a step. In how many they see other media, or one text alone, is counted here."""
     assert _log(runs / "mixed", "step") == [100, 200]
-    values = {name: value for name, value in MIXED.items() if name in ("datasets", "batch_size", "accumulation")}
+    values = {n: value for n, value in MIXED.items() if n in ("datasets", "tasks", "batch_size", "accumulation")}
     config = TrainConfig(out=runs, **values)
-    mixture = mix(config.datasets, BadRows(), None, Wanted.of(TASKS, "all"))
+    mixture = mixture_of(config, BadRows())
     steps = uneven = texts = 0
     for epoch in range(20):
         order = SeededOrder(mixture, config.seed)

@@ -45,7 +45,7 @@ def test_an_unknown_family_is_named_with_those_that_there_are(tmp_path: Path) ->
 
 def test_a_wrong_name_is_told_before_teaching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Teaching takes minutes; a slip of the finger is not for finding out afterwards."""
-    monkeypatch.setattr("omnireward.train.bradley_terry.teach", pytest.fail)
+    monkeypatch.setattr("omnireward.train.base.teach", pytest.fail)
     config = TrainConfig(
         out=tmp_path / "run", tasks=("T2T",), limit=4, teach_towers=9, lora_rank=2, lora_targets=("q_prj",)
     )

@@ -133,6 +133,8 @@ def _sample(run: Run, outcome: Outcome, name: str, shown: Shown | None) -> EvalS
                 "margin": record.margin,
                 "rewards": record.rewards,
                 "probabilities": record.probabilities,
+                "deviation": record.deviation,
+                "familiarity": record.familiarity,
                 "criterion": shown.criterion if shown else None,
                 "criterion_words": record.criterion_words,
                 "media_seconds": record.media_seconds,
@@ -163,10 +165,16 @@ def _judged(outcome: Outcome) -> dict[str, InspectScore]:
     if said is None:
         nothing = InspectScore.unscored(reason="invalid_response_format", explanation="The judge gave no verdict.")
         return {"without_ties": nothing, "with_ties": nothing.model_copy()}
-    explanation = f"The judge says {said}; people prefer {record.preference}."
     marks = {
-        name: InspectScore(value=CORRECT if right else INCORRECT, answer=said, explanation=explanation)
-        for name, right in (("without_ties", outcome.right_strict), ("with_ties", outcome.right_tied))
+        name: InspectScore(
+            value=CORRECT if right else INCORRECT,
+            answer=answer,
+            explanation=f"The judge says {answer}; people prefer {record.preference}.",
+        )
+        for name, right, answer in (
+            ("without_ties", outcome.right_strict, said),
+            ("with_ties", outcome.right_tied, record.own_word or said),
+        )
     }
     if record.preference == "tie":
         why = "People called it a tie, which this setting leaves out."

@@ -1,6 +1,7 @@
 """A scalar reward model as a judge: ``reward:FOLDER``, or ``reward:OWNER/REPO@REVISION`` on the Hub.
 
-The margin is reward(a) - reward(b).
+The margin is reward(a) - reward(b). A model with a tie head says how likely a win, a tie and a loss are; one that knows
+where its training's comparisons lie, how familiar a comparison is, and by how much the margin could be off.
 
 Each response is encoded on its own first, in the background where it has media, so that a comparison with broken media
 fails alone; what is left is scored together. What is expected next is encoded while this batch is scored.
@@ -8,8 +9,9 @@ fails alone; what is left is scored together. What is expected next is encoded w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from omnireward.ahead import Ahead, Coming
     from omnireward.encoded import Encoded
     from omnireward.reward_model import RewardModel
+    from omnireward.tie_head import TieHead
+    from omnireward.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +64,35 @@ class RewardJudge:
             else:
                 encoded += pair
                 judgements.append(None)
-        rewards = self.model.score(encoded).tolist()
-        scored = iter([_judgement(a, b) for a, b in zip(rewards[::2], rewards[1::2], strict=True)])
+        rewards, leeways, distances = self.model.score_all(encoded)
+        found = _judgements(self.model.ties, rewards.tolist(), None if leeways is None else leeways.tolist())
+        if (known := self.model.uncertainty) is not None and distances is not None:
+            found = _doubted(found, known, distances.tolist())
+        scored = iter(found)
         return [judgement or next(scored) for judgement in judgements]
 
 
-def _judgement(a: float, b: float) -> Judgement:
-    if not (abs(a) < float("inf") and abs(b) < float("inf")):  # false for NaN too
-        return Judgement(None, error=f"the model's rewards are not finite: {a}, {b}")
-    return Judgement(a - b, rewards=(a, b))
+def _doubted(judgements: Iterable[Judgement], known: Uncertainty, distances: list[float]) -> Iterator[Judgement]:
+    """The same, and how familiar each comparison is."""
+    for judgement, a, b in zip(judgements, distances[::2], distances[1::2], strict=True):
+        if judgement.error:
+            yield judgement
+        else:
+            doubt = known.of_comparison(a, b)
+            yield replace(judgement, deviation=doubt.deviation, familiarity=doubt.familiarity)
+
+
+def _judgements(ties: TieHead | None, rewards: list[float], leeways: list[float] | None) -> Iterator[Judgement]:
+    """Of rows two by two. With a tie head, each says how likely a tie is."""
+    for place in range(0, len(rewards), 2):
+        a, b = rewards[place : place + 2]
+        more = [] if leeways is None else leeways[place : place + 2]
+        if not all(math.isfinite(each) for each in (a, b, *more)):
+            yield Judgement(None, error=f"the model's rewards are not finite: {a}, {b}")
+        elif ties is None:
+            yield Judgement(a - b, rewards=(a, b))
+        else:
+            yield Judgement(a - b, rewards=(a, b), probabilities=ties.probabilities(a - b, *more))
 
 
 def _open(argument: str, _options: JudgeOptions) -> Judge:

@@ -1,14 +1,16 @@
 """Records become a report: pure, seeded by the run, and independent of the order of the records.
 
-Three choices to know. A verdict that the judge states is taken at its word, ties included; only margins without a
-verdict need a threshold. The threshold belongs to a task, because rewards of different tasks differ in scale; a group
-that spans tasks uses the thresholds of its samples' tasks. And a group pools its samples, where the macro figures
-weigh tasks equally (the paper's "overall").
+Three choices to know. A judge is taken at its own word: a verdict that it states, ties included; or, where it states
+none but gives probabilities, the likeliest of a, tie and b (in the setting with ties alone: without ties the sign of
+its margin counts). Only margins that come with neither need a threshold. The threshold belongs to a task, because
+rewards of different tasks differ in scale; a group that spans tasks uses the thresholds of its samples' tasks. And a
+group pools its samples, where the macro figures weigh tasks equally (the paper's "overall").
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 from omnireward.metrics import (
     Reliability,
@@ -22,6 +24,8 @@ from omnireward.metrics import (
     win_probability,
 )
 from omnireward.metrics.ties import right_at
+from omnireward.report.calibrations import calibrations
+from omnireward.report.certainties import certainties
 from omnireward.report.official import official_figures
 from omnireward.report.order import order_figures
 from omnireward.report.records import Record, Run
@@ -40,58 +44,82 @@ def build(run: Run, records: Iterable[Record]) -> Report:
     Raises:
         SourceError: as `gather`.
     """
-    finished = gather(run, records)
-    outcomes: list[Outcome] = []
-    tasks = {}
-    for task in Task:
-        members = [voted for voted in finished if voted.record.task is task]
-        if members:
-            threshold, marked = _mark(members, run.seed)
-            tasks[task.short] = _block(marked, threshold)
-            outcomes += marked
+    marked = mark(run, records)
+    tasks = {name: _block(one.outcomes, one.threshold, one.oracle) for name, one in marked.items()}
+    outcomes = [outcome for one in marked.values() for outcome in one.outcomes]
     outcomes.sort(key=lambda outcome: outcome.record.index)
-    names = sorted({group for voted in finished for group in voted.record.groups})
+    names = sorted({group for outcome in outcomes for group in outcome.record.groups})
     return Report(
         run=run,
         outcomes=tuple(outcomes),
         macro=_macro(outcomes, run.seed),
         tasks=tasks,
-        groups={name: _block([o for o in outcomes if name in o.record.groups], None) for name in names},
+        groups={name: _block([o for o in outcomes if name in o.record.groups], None, None) for name in names},
         reliability=_reliability([outcome.record for outcome in outcomes]),
         order=order_figures(outcomes),
+        calibration=calibrations(outcomes, run.seed),
+        certainty=certainties(outcomes, run.seed),
         official=official_figures(run, outcomes),
     )
 
 
-def _mark(members: Sequence[Voted], seed: int) -> tuple[float | None, list[Outcome]]:
-    """The threshold of a task, and how each of its records counts."""
+class Marked(NamedTuple):
+    """A task's records as they count, the threshold that was fitted, and the one that might have been."""
+
+    outcomes: list[Outcome]
+    threshold: float | None
+    oracle: float | None
+
+
+def mark(run: Run, records: Iterable[Record]) -> dict[str, Marked]:
+    """How each record counts, by task, without any figure of it. Arguments and errors as for `build`."""
+    finished = gather(run, records)
+    by_task = {task.short: [voted for voted in finished if voted.record.task is task] for task in Task}
+    return {name: _mark(members, run.seed) for name, members in by_task.items() if members}
+
+
+def _mark(members: Sequence[Voted], seed: int) -> Marked:
     records = [voted.record for voted in members]
     strict = agrees([_winner(record) for record in records], [record.preference for record in records])
-    # Which are right with ties, by place; a record with neither verdict nor margin is in neither dict: wrong in both.
-    tied = {i: record.verdict == record.preference for i, record in enumerate(records) if record.verdict is not None}
-    crossed = dict(tied)
-    threshold, split = None, bool(tied)
+    # Which are right with ties, by place; a record with neither own word nor margin is in no dict: wrong in all.
+    tied = {i: record.own_word == record.preference for i, record in enumerate(records) if record.own_word is not None}
+    crossed, split = dict(tied), bool(tied)
 
-    places = [i for i, record in enumerate(records) if record.margin is not None and record.verdict is None]
+    places = [i for i, record in enumerate(records) if record.margin is not None and record.own_word is None]
+    threshold = _fit(records, places, tied)
     if places:
         margins = [margin for i in places if (margin := records[i].margin) is not None]
         preferences, clusters = [records[i].preference for i in places], [records[i].cluster for i in places]
-        threshold = calibrate_ties(margins, preferences).threshold
-        tied.update(zip(places, right_at(threshold, margins, preferences).tolist(), strict=True))
         split = len(set(clusters)) > 1
         if split:
             fitted = cross_fitted_accuracy(margins, preferences, clusters, seed=seed)
             crossed.update(zip(places, fitted.correct.tolist(), strict=True))
-    return threshold, [
+    claimed = [i for i, record in enumerate(records) if record.likeliest is not None]
+    oracle = {i: right for i, right in tied.items() if records[i].likeliest is None}
+    oracle_threshold = _fit(records, claimed, oracle)
+    outcomes = [
         Outcome(
             voted.record,
             right_strict=bool(strict[i]),
             right_tied=tied.get(i, False),
             right_crossed=crossed.get(i, False) if split else None,
             votes=voted.votes,
+            right_oracle=oracle.get(i, False) if claimed else None,
         )
         for i, voted in enumerate(members)
     ]
+    return Marked(outcomes, threshold, oracle_threshold)
+
+
+def _fit(records: Sequence[Record], places: Sequence[int], right: dict[int, bool]) -> float | None:
+    """The best threshold for the margins at these places, at which `right` is filled; None where there are none."""
+    if not places:
+        return None
+    margins = [margin for i in places if (margin := records[i].margin) is not None]
+    preferences = [records[i].preference for i in places]
+    threshold = calibrate_ties(margins, preferences).threshold
+    right.update(zip(places, right_at(threshold, margins, preferences).tolist(), strict=True))
+    return threshold
 
 
 def _winner(record: Record) -> float | None:
@@ -99,7 +127,7 @@ def _winner(record: Record) -> float | None:
     return record.margin if record.verdict is None else {"a": 1.0, "b": -1.0, "tie": 0.0}[record.verdict]
 
 
-def _block(outcomes: Sequence[Outcome], threshold: float | None) -> Block:
+def _block(outcomes: Sequence[Outcome], threshold: float | None, oracle: float | None) -> Block:
     records = [outcome.record for outcome in outcomes]
     asked = [outcome for outcome in outcomes if outcome.record.preference != "tie"]
     counts = accuracy_without_ties([_winner(record) for record in records], [record.preference for record in records])
@@ -113,6 +141,8 @@ def _block(outcomes: Sequence[Outcome], threshold: float | None) -> Block:
         exact_zero_margins=sum(record.margin == 0 and record.verdict is None for record in records),
         verdicts=sum(record.verdict is not None for record in records),
         tie_verdicts=sum(record.verdict == "tie" for record in records),
+        likeliest=sum(record.likeliest is not None for record in records),
+        likeliest_ties=sum(record.likeliest == "tie" for record in records),
         without_ties=_score(asked, _strict, counts.accuracy),
         without_ties_judged=_score(_judged(asked), _strict, counts.judged_accuracy),
         decided=_score([outcome for outcome in asked if _winner(outcome.record)], _strict),
@@ -120,6 +150,8 @@ def _block(outcomes: Sequence[Outcome], threshold: float | None) -> Block:
         with_ties_judged=_score(_judged(outcomes), _tied),
         cross_fitted=_score(crossed, _crossed),
         threshold=threshold,
+        with_ties_oracle=_score(outcomes, _oracle) if _any_oracle(outcomes) else None,
+        oracle_threshold=oracle,
     )
 
 
@@ -140,6 +172,7 @@ def _macro(outcomes: Sequence[Outcome], seed: int) -> Macro:
         decided=_macro_score([outcome for outcome in asked if _winner(outcome.record)], _strict, seed),
         with_ties=_macro_score(outcomes, _tied, seed),
         cross_fitted=_macro_score(splittable, _crossed, seed),
+        with_ties_oracle=_macro_score(outcomes, _oracle, seed) if _any_oracle(outcomes) else None,
     )
 
 
@@ -187,3 +220,11 @@ def _tied(outcome: Outcome) -> bool:
 
 def _crossed(outcome: Outcome) -> bool:
     return bool(outcome.right_crossed)
+
+
+def _any_oracle(outcomes: Sequence[Outcome]) -> bool:
+    return any(outcome.right_oracle is not None for outcome in outcomes)
+
+
+def _oracle(outcome: Outcome) -> bool:
+    return outcome.right_tied if outcome.right_oracle is None else outcome.right_oracle

@@ -8,13 +8,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 
-from omnireward.metrics import Interval, Reliability
+from omnireward.metrics import Calibration, Interval, Measured, Reliability, ReliabilityBin
 from omnireward.metrics.order import OrderEffects, Share
+from omnireward.metrics.selective import Area
 from omnireward.official import Official
-from omnireward.report.results import Block, MacroScore, OrderFigures, Report, Score
+from omnireward.report.results import Block, Calibrations, Certainties, MacroScore, OrderFigures, Report, Score
 from omnireward.report.wording import sentences
 
 DECIMALS = 10
@@ -43,6 +44,7 @@ def to_json(report: Report) -> str:
             "over": MACRO_NOTE,
             "without_ties": {**_macro_score(macro.without_ties), "decided": _macro_score(macro.decided)},
             "with_ties": {**_macro_score(macro.with_ties), "cross_fitted": _macro_score(macro.cross_fitted)},
+            "with_ties_oracle": None if macro.with_ties_oracle is None else _macro_score(macro.with_ties_oracle),
         },
         "tasks": {
             name: {**_block(block), "with_ties": {**_tie_rule(block), **_with_ties(block)}}
@@ -52,6 +54,8 @@ def to_json(report: Report) -> str:
         "order": None if report.order is None else _order(report.order),
         "official": None if report.official is None else _official(report.official),
         "reliability": None if report.reliability is None else _reliability(report.reliability),
+        "calibration": None if report.calibration is None else _calibrations(report.calibration),
+        "certainty": None if report.certainty is None else _certainties(report.certainty),
         "bad_rows": {
             "count": len(run.bad_rows),
             "first": [asdict(bad_row) for bad_row in run.bad_rows[:BAD_ROWS_LISTED]],
@@ -83,12 +87,17 @@ def _block(block: Block) -> Json:
         "exact_zero_margins": block.exact_zero_margins,
         "verdicts": block.verdicts,
         "tie_verdicts": block.tie_verdicts,
+        "likeliest": block.likeliest,
+        "likeliest_ties": block.likeliest_ties,
         "without_ties": {
             **_score(block.without_ties),
             "judged_only": _score(block.without_ties_judged),
             "decided": _score(block.decided),
         },
         "with_ties": _with_ties(block),
+        "with_ties_oracle": None
+        if block.with_ties_oracle is None
+        else {**_score(block.with_ties_oracle), "threshold": _rounded(block.oracle_threshold)},
     }
 
 
@@ -101,8 +110,9 @@ def _with_ties(block: Block) -> Json:
 
 
 def _tie_rule(block: Block) -> Json:
-    if block.verdicts and block.threshold is None:
-        return {"ties": "stated by the judge", "threshold": None}
+    own = {"stated by the judge": block.verdicts, "the likeliest of the judge's probabilities": block.likeliest}
+    if any(own.values()) and block.threshold is None:
+        return {"ties": ", or ".join(rule for rule, samples in own.items() if samples), "threshold": None}
     return {"ties": "within the threshold", "threshold": _rounded(block.threshold)}
 
 
@@ -163,17 +173,73 @@ def _reliability(found: Reliability) -> Json:
         "samples": found.samples,
         "brier": _rounded(found.brier),
         "calibration_error": _rounded(found.calibration_error),
-        "bins": [
+        "bins": _bins(found.bins),
+    }
+
+
+def _bins(bins: Iterable[ReliabilityBin]) -> list[Json]:
+    return [
+        {
+            "low": b.low,
+            "high": b.high,
+            "samples": b.samples,
+            "claimed": _rounded(b.claimed),
+            "observed": _rounded(b.observed),
+            "interval": _interval(b.interval),
+        }
+        for b in bins
+    ]
+
+
+def _calibrations(found: Calibrations) -> Json:
+    return {
+        "probabilities": "cross-fitted from the judge's margins" if found.cross_fitted else "the judge's own",
+        "overall": None if found.overall is None else _calibration(found.overall),
+        "tasks": {name: _calibration(one) for name, one in found.tasks.items()},
+        "left_out": dict(found.left_out),
+    }
+
+
+def _calibration(found: Calibration) -> Json:
+    errors = ("classwise", "pooled", "likeliest", "side", "a", "tie", "b")
+    return {
+        "samples": found.samples,
+        "prompts": found.prompts,
+        "brier": {**_measured(found.brier), "of_shares": _rounded(found.brier_of_shares)},
+        "log_loss": {**_measured(found.log_loss), "impossible": found.impossible},
+        "calibration_error": {name: _measured(getattr(found, name)) for name in errors},
+        "bins": {"tie": _bins(found.tie_bins), "side": _bins(found.side_bins)},
+    }
+
+
+def _certainties(found: Certainties) -> Json:
+    return {
+        "samples": found.selective.samples,
+        "auroc": None if found.selective.area is None else _area(found.selective.area),
+        "auroc_of_margin_alone": None if found.margin_alone is None else _area(found.margin_alone),
+        "most_certain": [
             {
-                "low": b.low,
-                "high": b.high,
-                "samples": b.samples,
-                "claimed": _rounded(b.claimed),
-                "observed": _rounded(b.observed),
-                "interval": _interval(b.interval),
+                "share": _rounded(one.share),
+                "samples": one.samples,
+                "accuracy": _rounded(one.accuracy),
+                "interval": _interval(one.interval),
             }
-            for b in found.bins
+            for one in found.selective.covered
         ],
+        "familiar": None if found.familiar is None else _score(found.familiar),
+        "unfamiliar": None if found.unfamiliar is None else _score(found.unfamiliar),
+    }
+
+
+def _area(found: Area) -> Json:
+    return {"value": _rounded(found.value), "interval": _interval(found.interval)}
+
+
+def _measured(found: Measured) -> Json:
+    return {
+        "value": _rounded(found.value),
+        "interval": _interval(found.interval),
+        "if_calibrated": {"mean": _rounded(found.calibrated), "limit": _rounded(found.limit)},
     }
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar, cast, get_args
 
 from omnireward.errors import SourceError, UnknownNameError
+from omnireward.metrics import are_probabilities
 from omnireward.report.records import BadRow, Record, Run, Shown, ShownKind, ShownPart, ShownTurn
 from omnireward.rows import Row
 from omnireward.types import Preference, Task
@@ -108,6 +109,9 @@ def _record(row: Row) -> Record:
     if margin is None and verdict is not None:
         raise row.bad("verdict", f"is {verdict!r} without a margin; a verdict has one.")
     rewards, probabilities = _numbers(row, "rewards", 2), _numbers(row, "probabilities", 3)
+    if probabilities is not None and not are_probabilities(probabilities):
+        raise row.bad("probabilities", f"are {probabilities}; P(a), P(tie) and P(b) lie in [0, 1] and sum to 1.")
+    deviation, familiarity = _at_most(row, "deviation", math.inf), _at_most(row, "familiarity", 1)
     words, seconds = row.fields.get("criterion_words"), row.fields.get("media_seconds")
     return Record(
         key=_text_of(row, "key"),
@@ -128,7 +132,18 @@ def _record(row: Row) -> Record:
         provenance={name: _checked(row, "provenance", text) for name, text in _mapping(row, "provenance").items()},
         criterion_words=None if words is None else _count(row, "criterion_words", words),
         media_seconds=None if seconds is None else _number(row, "media_seconds", seconds),
+        deviation=deviation,
+        familiarity=familiarity,
     )
+
+
+def _at_most(row: Row, field: str, most: float) -> float | None:
+    """A number of at least 0 that may be missing."""
+    value = row.fields.get(field)
+    number = None if value is None else _number(row, field, value)
+    if number is not None and not 0 <= number <= most:
+        raise row.bad(field, f"is {number}; it lies between 0 and {most:g}.")
+    return number
 
 
 def _task(row: Row) -> Task:

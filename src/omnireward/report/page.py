@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from omnireward.errors import SourceError
+from omnireward.metrics.selective import UNFAMILIAR
 from omnireward.report import paper
 from omnireward.report.asked import asked
 from omnireward.report.export import BAD_ROWS_LISTED
@@ -24,7 +25,7 @@ from omnireward.report.order import choice
 from omnireward.report.plots import draw
 from omnireward.report.records import Record, Shown
 from omnireward.report.results import Outcome, Report
-from omnireward.report.wording import percent, points, points_span, sentences, signed, span
+from omnireward.report.wording import OWN_WORDS, percent, points, points_span, sentences, signed, span
 
 FAILURES_LISTED = 20
 _DATA = r"base64,[A-Za-z0-9+/]+={0,2}"
@@ -110,9 +111,11 @@ def to_html(report: Report, shown: Sequence[Shown]) -> str:
             report=report,
             cards=cards,
             says=sentences(report),
+            own_words=OWN_WORDS,
             asked=asked(report.run.settings),
             several_votes=any(len(outcome.votes) > 1 for outcome in report.outcomes),
             plots=draw(report),
+            unfamiliar=UNFAMILIAR,
             failures=[outcome.record for outcome in report.outcomes if outcome.record.error][:FAILURES_LISTED],
             bad_rows=report.run.bad_rows[:BAD_ROWS_LISTED],
             paper=paper if paper.comparable(report.run.benchmark) else None,

@@ -1,4 +1,4 @@
-"""Two plots as inline SVG whose colours are the page's own, so that they follow its light and dark dress.
+"""Plots as inline SVG whose colours are the page's own, so that they follow its light and dark dress.
 
 matplotlib draws in stand-in colours that are replaced by CSS variables afterwards. Bytes repeat: the user's
 matplotlibrc is left aside, ids are salted with the plot's name, and no date is written.
@@ -16,7 +16,8 @@ import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from omnireward.metrics import Reliability
+from omnireward.metrics import Calibration, Reliability, ReliabilityBin
+from omnireward.metrics.selective import Selective
 from omnireward.report.results import MacroScore, OrderFigures, Report, Score
 
 _INK, _MUTED, _LINE, _FIRST, _SECOND = "#010101", "#020202", "#030303", "#040404", "#050505"
@@ -44,15 +45,20 @@ class Plots:
     accuracy: str
     order: str
     reliability: str
+    calibration: str
+    certainty: str
 
 
 def draw(report: Report) -> Plots:
-    """Accuracy by task with intervals, what the order does, and reliability of margins."""
+    """Accuracy by task, what the order does, reliability, calibration with ties, and accuracy by certainty."""
+    found, sure = report.calibration, report.certainty
     with matplotlib.style.context(["default", _STYLE]):
         return Plots(
             _accuracy(report),
             "" if report.order is None or report.order.order == "fixed" else _order(report.order),
             "" if report.reliability is None else _reliability(report.reliability),
+            "" if found is None or found.overall is None else _calibration(found.overall),
+            "" if sure is None else _certainty(sure.selective),
         )
 
 
@@ -71,7 +77,7 @@ def _accuracy(report: Report) -> str:
         offset=0.14,
         colour=_SECOND,
         marker="D",
-        label="with ties" if report.stated else "with ties, cross-fitted",
+        label="with ties, cross-fitted" if report.own_word is None else "with ties",
     )
     axes.axhline(0.5, color=_LINE, linewidth=0.8)
     xlabel = (
@@ -131,19 +137,58 @@ def _floors(scores: Sequence[Score | MacroScore]) -> list[float]:
 
 
 def _reliability(found: Reliability) -> str:
+    figure, axes = _diagonal()
+    _bins(axes, found.bins, _FIRST, "o")
+    axes.set_xlabel("claimed by the judge: P(a is preferred), %")
+    axes.set_ylabel("observed: people preferred a, %")
+    return _svg(figure, "reliability", "Claimed against observed preference for a, with 95 % intervals")
+
+
+def _calibration(found: Calibration) -> str:
+    figure, axes = _diagonal()
+    _bins(axes, found.side_bins, _FIRST, "o")
+    _bins(axes, found.tie_bins, _SECOND, "D")
+    axes.plot([], [], "o", color=_FIRST, markersize=5, label="a response is better")
+    axes.plot([], [], "D", color=_SECOND, markersize=5, label="a tie")
+    axes.set_xlabel("claimed probability, %")
+    axes.set_ylabel("came true, %")
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, handletextpad=0.1, columnspacing=1.2)
+    return _svg(figure, "calibration", "Claimed against observed wins and ties, with 95 % intervals")
+
+
+def _certainty(found: Selective) -> str:
+    figure = Figure(figsize=(_WIDTH, 3.0), layout="constrained")
+    axes = figure.subplots()
+    for one in found.covered:
+        if one.interval is not None:
+            low, high = one.interval
+            axes.vlines(100 * one.share, 100 * low, 100 * high, color=_FIRST, linewidth=1.8, zorder=2)
+    axes.axhline(100 * found.covered[-1].accuracy, color=_MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    places, values = [100 * one.share for one in found.covered], [100 * one.accuracy for one in found.covered]
+    axes.plot(places, values, "o-", color=_FIRST, markersize=5, linewidth=1, zorder=3)
+    axes.set(xlim=(0, 103), xlabel="most certain share of the samples, %; dashed: all of them")
+    axes.set_ylabel("accuracy without ties, %")
+    axes.grid(color=_LINE, linewidth=0.5)
+    return _svg(figure, "certainty", "Accuracy over the most certain share, with 95 % intervals")
+
+
+def _diagonal() -> tuple[Figure, Axes]:
+    """Axes of claimed and observed percent, and the line on which they are equal."""
     figure = Figure(figsize=(_WIDTH, 3.9), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 100], [0, 100], color=_MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    most = max(b.samples for b in found.bins)
-    for b in found.bins:
-        low, high = b.interval
-        axes.vlines(100 * b.claimed, 100 * low, 100 * high, color=_FIRST, linewidth=1.8, zorder=2)
-        axes.scatter(100 * b.claimed, 100 * b.observed, s=12 + 60 * b.samples / most, color=_FIRST, zorder=3)
     axes.set(xlim=(-3, 103), ylim=(-3, 103))
-    axes.set_xlabel("claimed by the judge: P(a is preferred), %")
-    axes.set_ylabel("observed: people preferred a, %")
     axes.grid(color=_LINE, linewidth=0.5)
-    return _svg(figure, "reliability", "Claimed against observed preference for a, with 95 % intervals")
+    return figure, axes
+
+
+def _bins(axes: Axes, bins: Sequence[ReliabilityBin], colour: str, marker: str) -> None:
+    most = max(b.samples for b in bins)
+    for b in bins:
+        low, high = b.interval
+        axes.vlines(100 * b.claimed, 100 * low, 100 * high, color=colour, linewidth=1.8, zorder=2)
+        size = 12 + 60 * b.samples / most
+        axes.scatter(100 * b.claimed, 100 * b.observed, s=size, color=colour, marker=marker, zorder=3)
 
 
 def _svg(figure: Figure, name: str, title: str) -> str:

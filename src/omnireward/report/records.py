@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -49,7 +49,8 @@ class Record:
     `index` is the sample's position in the benchmark. `margin` is None when there is no verdict, or when judging
     failed and `error` says why. `probabilities` are (a, tie, b). `verdict` is what the judge itself said; None from
     judges that give a margin only. `swapped`: b was shown first. `repeat` counts the votes on a sample from 0.
-    `media_seconds` is the length of the longest video or sound among prompt and responses.
+    `media_seconds` is the length of the longest video or sound among prompt and responses. `deviation` and
+    `familiarity` are as in a `Judgement`; None from judges that do not know, and in runs of older versions.
     """
 
     key: str
@@ -70,6 +71,31 @@ class Record:
     provenance: Mapping[str, str] = field(default_factory=dict)
     criterion_words: int | None = None
     media_seconds: float | None = None
+    deviation: float | None = None
+    familiarity: float | None = None
+
+    @property
+    def likeliest(self) -> Preference | None:
+        """The likeliest outcome, where the judge gives a margin and probabilities and states no verdict; else None."""
+        if self.verdict is not None or self.margin is None or self.probabilities is None:
+            return None
+        return likeliest(self.probabilities)
+
+    @property
+    def own_word(self) -> Preference | None:
+        """What the judge itself says where it may say tie; None where it gives a margin alone, or nothing."""
+        return self.verdict or self.likeliest
+
+
+def likeliest(probabilities: Sequence[float]) -> Preference:
+    """The likeliest outcome of (a, tie, b); a tie where two are equally likely.
+
+    >>> likeliest((0.5, 0.3, 0.2)), likeliest((0.4, 0.2, 0.4))
+    ('a', 'tie')
+    """
+    names: tuple[Preference, ...] = ("a", "tie", "b")
+    best = [name for name, p in zip(names, probabilities, strict=True) if p == max(probabilities)]
+    return best[0] if len(best) == 1 else "tie"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from omnireward.metrics import Interval, Reliability
+from omnireward.metrics import Calibration, Interval, Reliability
 from omnireward.metrics.order import OrderEffects
+from omnireward.metrics.selective import Area, Selective
 from omnireward.official import Official
 from omnireward.report.records import Record, Run
 
@@ -37,16 +38,22 @@ class Block:
         exact_zero_margins: margins of exactly 0, ties included, from judges that state no verdict.
         verdicts: samples whose verdict the judge stated itself.
         tie_verdicts: those among them that are a tie.
+        likeliest: samples without a verdict whose probabilities the judge gave itself, so that the likeliest outcome is
+            its word in the setting with ties.
+        likeliest_ties: those among them whose likeliest outcome is a tie.
         without_ties: over samples with a preference; no margin counts as wrong.
         without_ties_judged: the same over samples that have a margin.
         decided: the same over samples whose margin or verdict names a winner: what guessing makes 50 %, where a judge
             that may say tie is wrong whenever it does.
-        with_ties: three-way, by the stated verdict, or at the best threshold of the sample's task; no margin counts as
-            wrong.
+        with_ties: three-way, by the judge's own word (the stated verdict, or the likeliest of its probabilities), or at
+            the best threshold of the sample's task; no margin counts as wrong.
         with_ties_judged: the same over samples that have a margin.
-        cross_fitted: three-way, by the stated verdict, or at thresholds fitted on other prompts of the task.
-        threshold: the task's best tie threshold; None for a group, for a task without margins, and where every verdict
-            is stated.
+        cross_fitted: three-way, by the judge's own word, or at thresholds fitted on other prompts of the task.
+        threshold: the task's best tie threshold; None for a group, for a task without margins, and where the judge's
+            own word is known of every sample.
+        with_ties_oracle: for reference, what `with_ties` would be if not the likeliest probability counted, but the
+            margin at the best threshold; None without `likeliest`.
+        oracle_threshold: that threshold; None for a group, and without `likeliest`.
     """
 
     samples: int
@@ -57,6 +64,8 @@ class Block:
     exact_zero_margins: int
     verdicts: int
     tie_verdicts: int
+    likeliest: int
+    likeliest_ties: int
     without_ties: Score
     without_ties_judged: Score
     decided: Score
@@ -64,6 +73,8 @@ class Block:
     with_ties_judged: Score
     cross_fitted: Score
     threshold: float | None = None
+    with_ties_oracle: Score | None = None
+    oracle_threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,7 @@ class Macro:
     decided: MacroScore
     with_ties: MacroScore
     cross_fitted: MacroScore
+    with_ties_oracle: MacroScore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +104,11 @@ class Outcome:
     Attributes:
         record: the judgement; of several votes, what they say together.
         right_strict: the stated verdict, or the margin's sign, names the preferred response.
-        right_tied: three-way, by the stated verdict or at the task's threshold.
-        right_crossed: three-way, by the stated verdict or at the threshold of the record's fold; None where the task
+        right_tied: three-way, by the judge's own word or at the task's threshold.
+        right_crossed: three-way, by the judge's own word or at the threshold of the record's fold; None where the task
             could not be split.
+        right_oracle: three-way, by the stated verdict or by the margin at the task's best threshold; None where that is
+            `right_tied` anyway.
         votes: what the record was made from, by repeat, response a first before response b first.
     """
 
@@ -103,10 +117,11 @@ class Outcome:
     right_tied: bool
     right_crossed: bool | None
     votes: tuple[Record, ...] = ()
+    right_oracle: bool | None = None
 
     @property
     def right(self) -> bool | None:
-        """How people would mark it: a preference by verdict or sign, a tie by verdict or threshold; None without."""
+        """How people would mark it: a preference by verdict or sign, a tie by own word or threshold; None without."""
         if self.record.margin is None:
             return None
         return self.right_tied if self.record.preference == "tie" else self.right_strict
@@ -125,11 +140,48 @@ class OrderFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibrations:
+    """How far claims of P(a), P(tie) and P(b) come true.
+
+    Attributes:
+        cross_fitted: the claims are not the judge's own: it gives margins, and each sample's scale and log-odds of a
+            tie were fitted on other prompts of its task.
+        overall: over all samples that have claims; None where none has.
+        tasks: the same by task.
+        left_out: tasks that could not be fitted, and why.
+    """
+
+    cross_fitted: bool
+    overall: Calibration | None
+    tasks: Mapping[str, Calibration]
+    left_out: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Certainties:
+    """What certainty tells of the judgements of samples with a preference, all tasks pooled.
+
+    Attributes:
+        selective: by the margin, less its deviation where the judge says one, or by its probabilities.
+        margin_alone: what the size of the margin alone would tell; None where that is what counts.
+        familiar: accuracy without ties over comparisons like those that the judge was trained on; None where it does
+            not know which are.
+        unfamiliar: the same over the others.
+    """
+
+    selective: Selective
+    margin_alone: Area | None
+    familiar: Score | None
+    unfamiliar: Score | None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Everything that the files, the page and the terminal show. `tasks` is in the paper's order, groups by name.
 
     `order` is None for judges whose order cannot be told to matter: margins alone, response a always first. `official`
-    are the figures of the benchmark's own scorer, where it has one.
+    are the figures of the benchmark's own scorer, where it has one. `calibration` is None where nothing claims
+    anything about ties: verdicts alone, or nothing judged. `certainty` is None for verdicts alone.
     """
 
     run: Run
@@ -140,17 +192,27 @@ class Report:
     reliability: Reliability | None
     order: OrderFigures | None = None
     official: Official | None = None
+    calibration: Calibrations | None = None
+    certainty: Certainties | None = None
 
     @property
-    def stated(self) -> bool:
-        """Whether the judge states its verdicts, ties included, so that no threshold is fitted anywhere."""
+    def own_word(self) -> Literal["stated", "likeliest", "mixed"] | None:
+        """How the judge itself says what is a tie, so that no threshold is fitted anywhere; None where one is.
+
+        It states verdicts; or it gives probabilities, whose likeliest counts; or some of both.
+        """
         blocks = self.tasks.values()
-        return any(block.verdicts for block in blocks) and all(block.threshold is None for block in blocks)
+        if any(block.threshold is not None for block in blocks):
+            return None
+        stated, likeliest = any(block.verdicts for block in blocks), any(block.likeliest for block in blocks)
+        if stated and likeliest:
+            return "mixed"
+        return "stated" if stated else "likeliest" if likeliest else None
 
     @property
     def abstains(self) -> bool:
         """Whether the judge stated ties, itself or by votes that differ, so that chance without ties is below 50 %."""
-        return self.stated and any(block.tie_verdicts for block in self.tasks.values())
+        return self.own_word is not None and any(block.tie_verdicts for block in self.tasks.values())
 
     @property
     def samples(self) -> int:

@@ -18,10 +18,12 @@ from omnireward.sample_text import printable
 def render_terminal(report: Report) -> RenderableType:
     """A table by task, others by group and by order where there is something to show, sentences; fits 80 columns."""
     paper_column = paper.comparable(report.run.benchmark)
-    tasks = _table(f"{report.run.judge} on {report.run.benchmark}", "task", ["paper"] if paper_column else [])
+    fitted = report.own_word is None
+    title, more = f"{report.run.judge} on {report.run.benchmark}", ["paper"] if paper_column else []
+    tasks = _table(title, "task", more, fitted=fitted)
     for name, block in report.tasks.items():
         cell = percent(paper.WITH_TIES[name] / 100)
-        tasks.add_row(*_cells(name, block), *([cell] if paper_column else []))
+        tasks.add_row(*_cells(name, block, fitted=fitted), *([cell] if paper_column else []))
     tasks.add_section()
     macro = report.macro
     tasks.add_row(
@@ -29,7 +31,7 @@ def render_terminal(report: Report) -> RenderableType:
         str(report.samples),
         *_pair(macro.without_ties),
         *_pair(macro.with_ties),
-        percent(macro.cross_fitted.accuracy),
+        *([percent(macro.cross_fitted.accuracy)] if fitted else []),
         str(report.without_verdict),
         str(report.failures),
         *([percent(paper.OVERALL_WITH_TIES / 100)] if paper_column else []),
@@ -37,16 +39,16 @@ def render_terminal(report: Report) -> RenderableType:
     said = [Text(f"• {printable(sentence)}") for sentence in sentences(report)]
     return Group(
         tasks,
-        *([_groups(report.groups)] if report.groups else []),
+        *([_groups(report.groups, fitted=fitted)] if report.groups else []),
         *([_order(report.order)] if report.order else []),
         *said,
     )
 
 
-def _groups(groups: Mapping[str, Block]) -> Table:
-    table = _table("by group (samples pooled)", "group", [])
+def _groups(groups: Mapping[str, Block], *, fitted: bool) -> Table:
+    table = _table("by group (samples pooled)", "group", [], fitted=fitted)
     for name, block in groups.items():
-        table.add_row(*_cells(name, block))
+        table.add_row(*_cells(name, block, fitted=fitted))
     return table
 
 
@@ -71,22 +73,23 @@ def _order(order: OrderFigures) -> Table:
     return table
 
 
-def _table(title: str, first: str, more: list[str]) -> Table:
+def _table(title: str, first: str, more: list[str], *, fitted: bool) -> Table:
     table = Table(title=Text(printable(title)), box=box.SIMPLE, pad_edge=False, padding=0, title_justify="left")
     table.add_column(first, overflow="fold")
-    for name in ("n", "w/o ties", "95 %", "w/ ties", "95 %", "cross fit", "no verdict", "failed", *more):
+    crossed = ["cross fit"] if fitted else []  # of a judge's own word there is nothing to fit
+    for name in ("n", "w/o ties", "95 %", "w/ ties", "95 %", *crossed, "no verdict", "failed", *more):
         # A header may break between words only; the first column gives way instead.
         table.add_column(name, justify="right", min_width=max(map(len, name.split())), no_wrap=name == "95 %")
     return table
 
 
-def _cells(name: str, block: Block) -> list[RenderableType]:
+def _cells(name: str, block: Block, *, fitted: bool) -> list[RenderableType]:
     return [
         Text(printable(name)),
         str(block.samples),
         *_pair(block.without_ties),
         *_pair(block.with_ties),
-        percent(block.cross_fitted.accuracy),
+        *([percent(block.cross_fitted.accuracy)] if fitted else []),
         str(block.without_verdict),
         str(block.failures),
     ]

@@ -11,7 +11,8 @@ A sample may be shown in both orders and asked about several times. The rules:
 - Verdicts with probabilities from every vote: their mean, and the verdict that is likeliest by it (a tie where two are
   equally likely). So verdict and probabilities never contradict each other, and a judge that is sure in one order and
   torn in the other is not thrown away as a tie.
-- Margins without verdicts (reward models): their mean, and that of the rewards.
+- Margins without verdicts (reward models): their mean, and that of the rewards, of the probabilities, and of deviation
+  and familiarity, if there are any. Which of those is the likeliest counts in the setting with ties (see `build`).
 - A mean weighs the two orders equally when the run shows both, even if one of them has lost a vote.
 
 A sample that lacks some of its votes in the journal is not finished: it is left out, not counted as without verdict.
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from omnireward.errors import SourceError
-from omnireward.report.records import Record, Run
+from omnireward.report.records import Record, Run, likeliest
 from omnireward.types import Preference
 
 
@@ -76,6 +77,8 @@ def combine(votes: Sequence[Record], both: bool) -> Record:
         margin=None,
         rewards=None,
         probabilities=None,
+        deviation=None,
+        familiarity=None,
         verdict=None,
         rationale="",
         error="",
@@ -92,9 +95,10 @@ def combine(votes: Sequence[Record], both: bool) -> Record:
     rewards = _means([[vote.rewards for vote in order] for order in orders])
     probabilities = _means([[vote.probabilities for vote in order] for order in orders])
     margins = _means([[None if vote.margin is None else (vote.margin,) for vote in order] for order in orders])
+    known = _means([[_doubt(vote) for vote in order] for order in orders])
     verdict: Preference | None = None
     if stated:
-        verdict = _majority([vote.verdict for vote in stated]) if probabilities is None else _likeliest(probabilities)
+        verdict = _majority([vote.verdict for vote in stated]) if probabilities is None else likeliest(probabilities)
     if verdict is not None:
         margins = [float({"a": 1, "b": -1, "tie": 0}[verdict])]
     return replace(
@@ -103,7 +107,13 @@ def combine(votes: Sequence[Record], both: bool) -> Record:
         rewards=None if rewards is None else (rewards[0], rewards[1]),
         probabilities=None if probabilities is None else (probabilities[0], probabilities[1], probabilities[2]),
         verdict=verdict,
+        deviation=None if known is None else known[0],
+        familiarity=None if known is None else known[1],
     )
+
+
+def _doubt(vote: Record) -> tuple[float, float] | None:
+    return None if vote.deviation is None or vote.familiarity is None else (vote.deviation, vote.familiarity)
 
 
 def _plan(run: Run) -> tuple[bool, int]:
@@ -126,12 +136,6 @@ def _check_same_sample(before: Record, record: Record) -> None:
 def _majority(verdicts: Sequence[Preference | None]) -> Preference:
     ((most, times),) = Counter(verdicts).most_common(1)
     return most if most is not None and 2 * times > len(verdicts) else "tie"
-
-
-def _likeliest(probabilities: Sequence[float]) -> Preference:
-    names: tuple[Preference, ...] = ("a", "tie", "b")
-    best = [name for name, p in zip(names, probabilities, strict=True) if p == max(probabilities)]
-    return best[0] if len(best) == 1 else "tie"
 
 
 def _means(orders: Sequence[Sequence[tuple[float, ...] | None]]) -> list[float] | None:

@@ -9,6 +9,12 @@ from omnireward.report.results import OrderFigures, Report
 
 CHANCE = 0.5
 MISSING = "n/a"
+OWN_WORDS = {
+    "stated": "the verdicts as stated by the judge",
+    "likeliest": "the likeliest of the judge's own P(a), P(tie) and P(b)",
+    "mixed": "the judge's own word, a verdict or the likeliest of its probabilities",
+}
+"""What counts with ties, by `Report.own_word`."""
 
 
 def percent(fraction: float | None) -> str:
@@ -84,6 +90,8 @@ def sentences(report: Report) -> list[str]:
         *_official(report),
         *_counted(report),
         *_ties(report),
+        *_calibration(report),
+        *_certainty(report),
     ]
 
 
@@ -235,10 +243,15 @@ def _counted(report: Report) -> list[str]:
         said.append(f"Failed: {_count(report.failures, 'sample')}, counted as wrong.")
     if report.without_verdict:
         said.append(f"Without verdict: {_count(report.without_verdict, 'sample')}, counted as wrong.")
+    likeliest = sum(block.likeliest for block in report.tasks.values())
+    likeliest_ties = sum(block.likeliest_ties for block in report.tasks.values())
     if zeros:
-        said.append(f"Margin of exactly 0: {_count(zeros, 'sample')}; wrong without ties, a predicted tie with them.")
+        tied = "" if likeliest else ", a predicted tie with them"
+        said.append(f"Margin of exactly 0: {_count(zeros, 'sample')}; wrong without ties{tied}.")
     if tie_verdicts:
         said.append(f"Verdict of a tie: {_count(tie_verdicts, 'sample')}; wrong without ties.")
+    if likeliest_ties:
+        said.append(f"A tie is likeliest: {_count(likeliest_ties, 'sample')}; without ties the margin's sign counts.")
     if report.run.bad_rows:
         said.append(f"Unusable: {_count(len(report.run.bad_rows), 'row')} of the benchmark, not among the samples.")
     return said
@@ -246,9 +259,14 @@ def _counted(report: Report) -> list[str]:
 
 def _ties(report: Report) -> list[str]:
     fitted, crossed = report.macro.with_ties, report.macro.cross_fitted
-    if report.stated:
-        accuracy = percent(fitted.accuracy)
-        return [f"With ties, {accuracy} %: the verdicts as stated by the judge, so no threshold was fitted."]
+    if report.own_word is not None:
+        oracle = report.macro.with_ties_oracle
+        said = f"With ties, {percent(fitted.accuracy)} %: {OWN_WORDS[report.own_word]}, so no threshold was fitted."
+        if oracle is not None and report.own_word == "likeliest":
+            said += (
+                f" Thresholds for its margins, fitted on these same samples, would give {percent(oracle.accuracy)} %."
+            )
+        return [said]
     if not any(block.ties for block in report.tasks.values()):
         return ["People called no sample a tie, so the figures with ties measure only whether thresholds stay at 0."]
     if fitted.accuracy is None or crossed.accuracy is None or fitted.tasks != crossed.tasks:
@@ -257,6 +275,41 @@ def _ties(report: Report) -> list[str]:
         f"With ties, {percent(fitted.accuracy)} % at thresholds fitted on these same samples, as in the paper; "
         f"{percent(crossed.accuracy)} % at thresholds fitted on other prompts, which is the fairer figure."
     ]
+
+
+def _calibration(report: Report) -> list[str]:
+    """Of the judge's own claims alone: what was fitted for it, it did not say."""
+    found = report.calibration
+    if found is None or found.cross_fitted or found.overall is None:
+        return []
+    error = found.overall.classwise
+    shown = "they are miscalibrated" if error.value > error.limit else "no miscalibration is shown"
+    within = "" if error.interval is None else f" (95 % interval {span(error.interval)})"
+    return [
+        f"The judge's P(a), P(tie) and P(b) are off by {percent(error.value)} points on average{within}; a perfectly "
+        f"calibrated judge with such claims would be by {percent(error.calibrated)}, by chance: {shown}."
+    ]
+
+
+def _certainty(report: Report) -> list[str]:
+    found = report.certainty
+    if found is None or found.selective.area is None:
+        return []
+    area, covered = found.selective.area, found.selective.covered
+    half = next((one for one in covered if one.share >= 0.5), covered[-1])
+    alone = "" if found.margin_alone is None else f"; {percent(found.margin_alone.value)} by the margin's size alone"
+    within = "" if area.interval is None else f" (95 % interval {span(area.interval)})"
+    said = [
+        f"A right judgement is more certain than a wrong one in {percent(area.value)} % of cases{within}{alone}. Over "
+        f"the most certain {percent(half.share)} % of the samples it is right in {percent(half.accuracy)} %."
+    ]
+    if found.unfamiliar is not None and found.familiar is not None and found.unfamiliar.samples:
+        said.append(
+            f"Unlike what it was trained on: {_count(found.unfamiliar.samples, 'sample')}, of which "
+            f"{percent(found.unfamiliar.accuracy)} % are judged right, and {percent(found.familiar.accuracy)} % of the "
+            "others."
+        )
+    return said
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,6 +9,7 @@ is computed. Only the hidden state of the last token reaches the head: no vocabu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,22 +23,22 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from omnireward import provenance
 from omnireward.ahead import Ahead, Coming, Response, response_of
 from omnireward.encoded import Encoded
-from omnireward.errors import BadRowError, MediaError, OmniRewardError, PromptError
-from omnireward.miniature.lessons import lessons
-from omnireward.miniature.world import World
+from omnireward.errors import BadRowError, MediaError, OmniRewardError, PromptError, RecipeError
 from omnireward.reward_model import RewardModel
 from omnireward.sources import BadRows
+from omnireward.tie_head import TieHead
 from omnireward.train import made, resuming
+from omnireward.train.base import teach_first
 from omnireward.train.config import TrainConfig
-from omnireward.train.losses import bradley_terry
-from omnireward.train.mixing import Mixture, SeededOrder, Wanted, mix, texts
+from omnireward.train.fitting import fit_model, trained_on
+from omnireward.train.losses import bradley_terry, with_ties
+from omnireward.train.mixing import Mixture, SeededOrder, mixture_of, texts
 from omnireward.train.passes import in_passes
 from omnireward.train.reporting import LogLines, ProgressBar
 from omnireward.train.resuming import Identity
 from omnireward.train.sharing import SharingTrainer
 from omnireward.train.start import started
 from omnireward.train.stops import Stops
-from omnireward.train.teach import in_sight, teach
 from omnireward.train.tiny import is_tiny, make
 from omnireward.train.together import rank, tell, union
 from omnireward.train.tuning import check as check_parts
@@ -45,6 +46,7 @@ from omnireward.train.tuning import optimizer_of, tune
 from omnireward.types import Comparison, Sample, Side, Text, Turn
 
 SIDES: tuple[Side, ...] = ("a", "b")
+VIDEOALIGN = math.log(4)  # softplus of it is log 5: theta of Rao and Kupper's model is 5 in VideoAlign (2501.13918)
 _NOTHING = Comparison((Turn("user", (Text("."),)),), (Text("."),), (Text("."),))
 
 
@@ -62,18 +64,18 @@ def train(config: TrainConfig) -> Path:
 
 def _train(config: TrainConfig) -> None:
     bad_rows = BadRows(skip=config.skip_bad_rows)
-    mixture = mix(config.datasets, bad_rows, config.limit, Wanted.of(config.tasks, config.criteria))
+    mixture = mixture_of(config, bad_rows)
     run = resuming.identity(config, mixture.samples, mixture.order(config.seed, 0))
     checkpoint = resuming.checkpoint(config, run)
     if rank() == 0:
         provenance.save_config(config.VERB, replace(config, resume=False), config.out)  # the run, not this start of it
     model = _start(config, mixture, checkpoint)
     model.features.dtype = torch.bfloat16 if config.bf16 else None
-    if (config.teach_towers or config.teach_language) and checkpoint is None:
+    if config.taught and checkpoint is None:
         check_parts(model, config)
-        taught = list(lessons(World()))
-        with in_sight(len(taught), config.teach_towers, config.teach_language) as tick:
-            teach(model.requires_grad_(True), taught, config.teach_towers, config.teach_language, config.seed, tick)
+        teach_first(model, config)
+    set_ties(model, config, mixture)
+    model.uncertainty = None  # of what it was before
     tune(model, config)
     model.max_tokens = config.max_tokens
     model.packing = config.packing
@@ -87,13 +89,41 @@ def _train(config: TrainConfig) -> None:
             trainer.ahead.close()
         if stops.asked and trainer.state.global_step < trainer.state.max_steps:
             raise resuming.stopped(config, trainer.state.global_step)
-        summary = {"pairs": len(mixture.samples), "ties_left_out": mixture.ties, "bad_rows": trainer.unusable()}
+        tied = sum(sample.preference == "tie" for sample in mixture.samples)
+        summary = {"pairs": len(mixture.samples), "ties": tied, "ties_left_out": mixture.ties}
+        summary |= {"bad_rows": trainer.unusable()}
         if trainer.is_world_process_zero():
             told = summary | {"left_out": mixture.unwanted, "versions": made.versions()}
             (config.out / "data.json").write_text(json.dumps(told, indent=2) + "\n")
+        shown = trained_on(mixture, config.seed, trainer.state.max_steps * config.per_step)
+        fit_model(model, shown, config.bf16, trainer.bad, split=config.sharding == "fsdp")
         trainer.save_final()
         if trainer.is_world_process_zero():
             made.write_card(config.out)
+
+
+def set_ties(model: RewardModel, config: TrainConfig, mixture: Mixture) -> None:
+    """Give the model the tie head that the config wants, unless it has it already.
+
+    Raises:
+        RecipeError: it has another, which would no longer fit its rewards.
+    """
+    kind, each = ("rao_kupper", False) if config.ties == "videoalign" else (config.ties, config.tie_threshold == "each")
+    there = model.ties
+    if there is not None and there.kind != kind:
+        raise RecipeError(
+            f"{config.model} learned ties with {there.kind}, and its tie head would not fit rewards that are trained "
+            f"on otherwise. Train it on with --ties {there.kind}."
+        )
+    if kind == "drop" or not any(sample.preference == "tie" for sample in mixture.samples):
+        return
+    if there is None:
+        model.ties = TieHead(model.backbone.hidden_size, "davidson" if kind == "davidson" else "rao_kupper", each)
+    assert model.ties is not None
+    model.ties.weight.requires_grad_(each)
+    if config.ties == "videoalign":
+        model.ties.set_bias(VIDEOALIGN)
+        model.ties.pace.requires_grad_(False)
 
 
 def _start(config: TrainConfig, mixture: Mixture, checkpoint: Path | None) -> RewardModel:
@@ -142,6 +172,7 @@ class BradleyTerryTrainer(SharingTrainer):
         """The passes of a step, and its number of pairs. A sample with unusable media, or too long, is a bad row."""
         rows: dict[Response, Encoded] = {}
         pairs: list[tuple[Response, Response]] = []
+        tied: set[int] = set()
         for sample in step.samples:
             if id(sample) in self.bad:
                 continue
@@ -152,8 +183,10 @@ class BradleyTerryTrainer(SharingTrainer):
                 self.bad_rows.add(BadRowError(where, int(sample.provenance.get("row", -1)), sample.id, str(error)))
                 self.bad.add(id(sample))
                 continue
+            if sample.preference == "tie":
+                tied.add(len(pairs))
             pairs.append((chosen, rejected))
-        return _Encoded(in_passes(pairs, rows, self.config.tokens_per_pass), len(pairs))
+        return _Encoded(in_passes(pairs, rows, self.config.tokens_per_pass, tied), len(pairs))
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         """Gradients of a step; the loss is the mean over its pairs, whichever pass and process they are in."""
@@ -170,20 +203,25 @@ class BradleyTerryTrainer(SharingTrainer):
         """A pass without a pair."""
         if self._filler is None:
             self._filler = cast(RewardModel, self.model).encode(_NOTHING, "a")
-        return {"encoded": [self._filler], "chosen": [], "rejected": [], "count": 0}
+        return {"encoded": [self._filler], "chosen": [], "rejected": [], "tied": [], "count": 0}
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Equation 1 over a pass; keeps accuracy and margin for the log."""
-        rewards: Tensor = model(inputs["encoded"])
+        """Equation 1 over a pass, or the likelihood with ties; keeps accuracy and margin of what is no tie."""
+        ties = cast(RewardModel, self.model).ties
+        found: Tensor = model(inputs["encoded"], leeways=ties is not None)
         if not inputs["chosen"]:
-            return rewards.sum() * 0.0
-        chosen, rejected = rewards[inputs["chosen"]], rewards[inputs["rejected"]]
-        loss = bradley_terry(chosen, rejected)
-        margin = (chosen - rejected).detach()
+            return found.sum() * 0.0
+        chosen, rejected = found[inputs["chosen"]], found[inputs["rejected"]]
+        if ties is None:
+            loss, margin = bradley_terry(chosen, rejected), (chosen - rejected).detach()
+        else:
+            margins, leeways = chosen[:, 0] - rejected[:, 0], (chosen[:, 1] + rejected[:, 1]) / 2
+            tied = torch.tensor(inputs["tied"], device=found.device)
+            loss, margin = with_ties(ties.log_probabilities(margins, leeways), tied), margins.detach()[~tied]
         self.seen.append((len(margin), int((margin > 0).sum()), margin.sum().item()))
-        return (loss, rewards) if return_outputs else loss
+        return (loss, found) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add what all processes saw since the last line."""

@@ -24,12 +24,24 @@ class TrainConfig(Learning):
     """Train on samples of these tasks only, such as `T2I T2V`; all by default."""
     criteria: Literal["all", "with", "without"] = "all"
     """Train on samples `with` a criterion only, or on those `without` one (overall quality); all by default."""
+    ties: Literal["drop", "rao_kupper", "davidson", "videoalign"] = "rao_kupper"
+    """What becomes of samples that people tied. `drop` leaves them out, as the paper does. Others learn from them, and
+    the model then says how likely a tie is, with no threshold fitted on a benchmark: Rao and Kupper's model (1967),
+    Davidson's (1970), or Rao and Kupper's with its theta fixed at 5, as VideoAlign has it. Data without ties are
+    trained on as with `drop`."""
+    tie_threshold: Literal["one", "each"] = "each"
+    """What is learned of ties: `one` number for all, or for `each` response one that depends on what is asked."""
+    tie_share: float = 0.12
+    """At most this share of the samples are ties; others are left out, by a hash of their ids. A model expects as many
+    ties as it has seen: Omni-RewardBench has 441 in 3,725."""
     layout: Layout | None = None
     """Where a media response is put: `paper` or `natural`. By default what the checkpoint records, else `natural`."""
     teach_towers: int = 0
     """Steps of teaching the towers to name attributes of made-up media first; for `tiny`, which knows nothing."""
     teach_language: int = 0
     """Steps of teaching the language model to name what is in made-up conversations, after the towers."""
+    teach_turns: int = 1
+    """Requests of a made-up conversation in that teaching, at most; those before the last have replies."""
     packing: bool = True
     """Compute what rows share once, without padding. Switch it off only to look for a fault in it."""
     head_dropout: float = 0.0
@@ -45,7 +57,8 @@ class TrainConfig(Learning):
 
     def __post_init__(self) -> None:
         Learning.__post_init__(self)  # `super()` does not know a class with slots
-        self.at_least({"head_dropout": 0, "teach_towers": 0, "teach_language": 0})
-        self.below_one("head_dropout")
+        self.at_least({"head_dropout": 0, "teach_towers": 0, "teach_language": 0, "tie_share": 0})
+        self.at_least({"teach_turns": 1})
+        self.below_one("head_dropout", "tie_share")
         for task in self.tasks:
             Task.parse(task)  # raises, with the known names

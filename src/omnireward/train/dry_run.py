@@ -29,9 +29,10 @@ from omnireward.prompts import conversation
 from omnireward.reward_model import RECORD, RewardModel
 from omnireward.sources import BadRows
 from omnireward.train import sizes
+from omnireward.train.bradley_terry import set_ties
 from omnireward.train.config import TrainConfig
 from omnireward.train.memory import Memory, Pass, Settings, estimate, kept
-from omnireward.train.mixing import Mixture, Wanted, mix, texts
+from omnireward.train.mixing import Mixture, mixture_of, texts
 from omnireward.train.passes import in_passes
 from omnireward.train.tiny import is_tiny, make
 from omnireward.train.tuning import tune
@@ -98,8 +99,9 @@ def dry_run(config: TrainConfig) -> DryRun:
         CheckpointError: a folder without config.json or tokenizer.
     """
     bad_rows = BadRows(skip=config.skip_bad_rows)
-    mixture = mix(config.datasets, bad_rows, config.limit, Wanted.of(config.tasks, config.criteria))
+    mixture = mixture_of(config, bad_rows)
     model = _model(config, mixture)
+    set_ties(model, config, mixture)
     processes = max(1, int(os.environ.get("WORLD_SIZE", "1")))
     device = _device()
     pairs = config.per_step

@@ -24,6 +24,7 @@ from omnireward.flags import from_flags
 from omnireward.model_card import OURS, Figure, Line, Made, Results, model_card
 from omnireward.reward_model import RECORD
 from omnireward.train.config import TrainConfig
+from omnireward.uncertainty import FILE as FITTED
 
 CARD, CONFIG, DATA, REPORT = "README.md", "config.yaml", "data.json", "report.json"
 _ABSOLUTE = re.compile(r"(?:^|(?<=[:=]))(?:/(?!/)|~).*", re.DOTALL)
@@ -87,7 +88,7 @@ def compose(folder: Path, reports: Sequence[Path] = (), terms: str = "") -> str:
 def parameters(folder: Path) -> int:
     """How many numbers the folder's weights hold; read off the files' heads."""
     count = 0
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(set(folder.glob("*.safetensors")) - {folder / FITTED}):
         try:
             with safe_open(path, framework="numpy") as file:
                 count += sum(math.prod(file.get_slice(key).get_shape()) for key in file.keys())  # noqa: SIM118

@@ -3,7 +3,7 @@
 Samples with one prompt and one criterion stay together, as in InstructGPT (arXiv 2203.02155, section 3.5): a response
 that several of them share is then computed once. The order is a sort by hash, so it is the same on every machine and
 after every resume, and adding a dataset leaves the order of the others as it was. Bradley-Terry has no term for ties
-(equation 1): tied samples are left out and counted.
+(equation 1): whoever trains with it alone has tied samples left out and counted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch.utils.data import Sampler
 
@@ -20,13 +20,16 @@ from omnireward.errors import RecipeError
 from omnireward.sources import BadRows, read_place
 from omnireward.types import Sample, Task, Text
 
+if TYPE_CHECKING:
+    from omnireward.train.config import TrainConfig
+
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
     """Samples of all datasets, the preferred response first.
 
     Attributes:
-        samples: `response_a` is the chosen one in each.
+        samples: `response_a` is the chosen one in each that is not a tie.
         parts: for each dataset its place, weight, and range in `samples`.
         ties: how many tied samples were left out.
         unwanted: how many samples were left out because of their task, or of having a criterion or none.
@@ -84,12 +87,20 @@ class Wanted:
         return wanted
 
 
+def mixture_of(config: TrainConfig, bad_rows: BadRows) -> Mixture:
+    """What a run reads. Raises as `mix`."""
+    wanted = Wanted.of(config.tasks, config.criteria)
+    ties = config.ties != "drop"
+    return mix(config.datasets, bad_rows, config.limit, wanted, ties=ties, tie_share=config.tie_share)
+
+
 def mix(
     datasets: Mapping[str, float],
     bad_rows: BadRows,
     limit: int | None = None,
     wanted: Wanted | None = None,
     as_given: bool = False,
+    ties: bool = False,
     tie_share: float = 1.0,
 ) -> Mixture:
     """Read every dataset.
@@ -100,6 +111,7 @@ def mix(
         limit: read at most this many samples from each, of those that are wanted.
         wanted: chooses samples, and counts the others; all are wanted when None.
         as_given: keep tied samples and the order of responses, for whoever does not tell chosen from rejected.
+        ties: keep tied samples.
         tie_share: of tied samples that are kept, at most this share of a dataset, chosen by a hash of their ids.
 
     Raises:
@@ -109,7 +121,7 @@ def mix(
         raise RecipeError(f"the limit must be at least 1; got {limit}. Leave it out to read everything.")
     samples: list[Sample] = []
     parts: list[tuple[str, float, range]] = []
-    ties = 0
+    left_out = 0
     wanted = wanted or Wanted()
     for place, weight in datasets.items():
         if not 0 < weight < float("inf"):
@@ -118,12 +130,12 @@ def mix(
         for sample in islice(filter(wanted, read_place("datasets", place, bad_rows)), limit):
             if as_given:
                 samples.append(sample)
-            elif sample.preference == "tie":
-                ties += 1
-            else:
+            elif ties or sample.preference != "tie":
                 samples.append(chosen_first(sample))
+            else:
+                left_out += 1
         kept = _thinned(samples[start:], tie_share)
-        ties += len(samples) - start - len(kept)
+        left_out += len(samples) - start - len(kept)
         samples[start:] = kept
         if round(weight * (len(samples) - start)) < 1:
             others = f" Of other tasks or criteria than asked for: {wanted.refused}." if wanted.refused else ""
@@ -134,12 +146,12 @@ def mix(
         parts.append((place, weight, range(start, len(samples))))
     if not parts:
         raise RecipeError("no dataset was given; name at least one under `datasets`.")
-    return Mixture(tuple(samples), tuple(parts), ties, wanted.refused)
+    return Mixture(tuple(samples), tuple(parts), left_out, wanted.refused)
 
 
 def chosen_first(sample: Sample) -> Sample:
-    """The same sample with the preferred response as `response_a`."""
-    return sample if sample.preference == "a" else replace(sample, comparison=sample.comparison.swap(), preference="a")
+    """The same sample with the preferred response as `response_a`; a tie as it is."""
+    return sample if sample.preference != "b" else replace(sample, comparison=sample.comparison.swap(), preference="a")
 
 
 class SeededOrder(Sampler[int]):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,6 +20,8 @@ from torch.utils.data import Sampler
 
 from omnireward.errors import OmniRewardError, TrainingError
 from omnireward.train.mixing import SeededOrder
+
+T = TypeVar("T")
 
 
 def world() -> int:
@@ -99,6 +102,15 @@ def union(numbers: set[int]) -> set[int]:
     found: list[set[int]] = [set() for _ in range(world())]
     dist.all_gather_object(found, numbers)
     return set().union(*found)
+
+
+def collected(mine: T) -> list[T]:
+    """What each process has, in all of them, by their numbers."""
+    if not _met():
+        return [mine]
+    found: list[Any] = [None] * world()
+    dist.all_gather_object(found, mine)
+    return found
 
 
 def leave() -> None:
