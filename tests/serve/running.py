@@ -109,7 +109,7 @@ def values(reply: httpx.Response) -> list[float]:
 @contextmanager
 def scoring_held(judge: RewardJudge) -> Iterator[Held]:
     """Until `go` is set, the model scores nothing; `scored` counts the rows of each call."""
-    held, score = Held(threading.Event(), threading.Event(), []), judge.model.score
+    held, score = Held(threading.Event(), threading.Event(), []), judge.model.score_both
 
     def waiting(encoded: Sequence[Any]) -> Any:
         held.scored.append(len(encoded))
@@ -118,7 +118,7 @@ def scoring_held(judge: RewardJudge) -> Iterator[Held]:
         return score(encoded)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge.model, "score", waiting)
+        patch.setattr(judge.model, "score_both", waiting)
         try:
             yield held
         finally:

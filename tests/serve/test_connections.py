@@ -151,13 +151,13 @@ def test_the_rest_of_a_body_that_nobody_wants_is_not_read_for_ever(judge: Reward
 def test_a_request_that_takes_longer_than_a_head_may_is_answered(
     judge: RewardJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score = judge.model.score
+    score = judge.model.score_both
 
     def slow(rows: Any) -> Any:
         time.sleep(0.6)
         return score(rows)
 
-    monkeypatch.setattr(judge.model, "score", slow)
+    monkeypatch.setattr(judge.model, "score_both", slow)
     with serving(judge, head_seconds=0.2) as one:
         assert values(one.client.post("/v1/rewards", json=words("tea")))
 

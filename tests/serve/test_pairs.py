@@ -38,7 +38,7 @@ def tied(judge: RewardJudge) -> Iterator[Running]:
 
 def test_each_two_responses_have_the_probabilities_of_their_margin(tied: Running) -> None:
     reply = tied.client.post("/v1/rewards", json=words(*DRINKS, criteria=["short", "hot"], pairs=True)).json()
-    assert reply["tie_threshold"] == THRESHOLD
+    assert (reply["tie_threshold"], reply["ties"]) == (THRESHOLD, "threshold")
     for rewards, pairs in zip(reply["rewards"], reply["pairs"], strict=True):
         found = [one["value"] for one in rewards]
         assert [(pair["a"], pair["b"]) for pair in pairs] == [(0, 1), (0, 2), (1, 2)]
@@ -55,7 +55,7 @@ def test_without_a_threshold_they_are_bradley_terrys_and_the_reply_says_that_nob
 ) -> None:
     reply = running.client.post("/v1/rewards", json=words(*DRINKS, pairs=True)).json()
     assert "tie_threshold" in reply
-    assert reply["tie_threshold"] is None
+    assert (reply["tie_threshold"], reply["ties"]) == (None, None)
     for pair in reply["pairs"][0]:
         probabilities = pair["probabilities"]
         assert probabilities["tie"] == 0
@@ -65,7 +65,7 @@ def test_without_a_threshold_they_are_bradley_terrys_and_the_reply_says_that_nob
 
 def test_pairs_are_there_only_where_they_are_asked_for(tied: Running) -> None:
     for body in (words(*DRINKS), words(*DRINKS, pairs=False)):
-        assert not {"pairs", "tie_threshold"} & tied.client.post("/v1/rewards", json=body).json().keys()
+        assert not {"pairs", "ties", "tie_threshold"} & tied.client.post("/v1/rewards", json=body).json().keys()
     alone = tied.client.post("/v1/rewards", json=words("tea", pairs=True)).json()
     assert alone["pairs"] == [[]]
     for wrong in ("yes", 1, None):
@@ -99,13 +99,13 @@ def test_a_judgement_has_the_probabilities_of_the_same_pair_where_ties_are_known
     reply = tied.client.post("/v1/judgements", json=COMPARED).json()
     assert reply["judgement"]["probabilities"] == pytest.approx(pair["probabilities"], abs=1e-6)
     assert reply["judgement"]["margin"] == pytest.approx(pair["margin"], abs=1e-5)
-    assert reply["tie_threshold"] == THRESHOLD
+    assert (reply["tie_threshold"], reply["ties"]) == (THRESHOLD, "threshold")
 
 
 def test_a_judgement_has_none_where_no_threshold_was_told(running: Running) -> None:
     reply = running.client.post("/v1/judgements", json=COMPARED).json()
     assert "probabilities" not in reply["judgement"]
-    assert "tie_threshold" not in reply
+    assert not {"ties", "tie_threshold"} & reply.keys()
 
 
 def test_a_threshold_is_of_reward_models_only() -> None:
@@ -173,8 +173,8 @@ def test_the_clients_read_what_the_server_says_of_pairs(
 ) -> None:
     with_ties, without = read(tied), read(running)
     assert [(pair.a, pair.b) for pair in with_ties] == list(combinations(range(3), 2))
-    assert {pair.tie_threshold for pair in with_ties} == {THRESHOLD}
-    assert {pair.tie_threshold for pair in without} == {None}
+    assert {(pair.ties, pair.tie_threshold) for pair in with_ties} == {("threshold", THRESHOLD)}
+    assert {(pair.ties, pair.tie_threshold) for pair in without} == {(None, None)}
     for pair in with_ties:
         assert pair.probabilities == pytest.approx(pair_probabilities(pair.margin, tie_log_odds(THRESHOLD)), abs=1e-12)
 
@@ -205,6 +205,11 @@ PAIR: dict[str, Any] = SOUND["pairs"][0][0]
         {"pairs": [[{**PAIR, "probabilities": {"a": 0.5, "tie": 0.5, "b": 0.5}}]]},
         {"pairs": [[{**PAIR, "probabilities": {"a": 1.5, "tie": -0.75, "b": 0.25}}]]},
         {"tie_threshold": "0.1"},
+        {"ties": "head"},  # beside a threshold
+        {"ties": None},
+        {"ties": "threshold", "tie_threshold": None},
+        {"ties": "elsewhere", "tie_threshold": None},
+        {"ties": ["head"], "tie_threshold": None},
         {"raw": False},
         {"rewards": [[{"value": 1.0}, {"value": 1.0}, {"value": 0.5}]]},
         {"schema": "omnireward/2"},
@@ -212,6 +217,18 @@ PAIR: dict[str, Any] = SOUND["pairs"][0][0]
 )
 def test_the_client_believes_no_pairs_that_cannot_be(said: dict[str, Any]) -> None:
     call = pairs_call(ASK, {})
-    assert call.read(parsed(json.dumps(SOUND).encode())) == [Pair(0, 2, 0.5, (0.5, 0.25, 0.25), 0.1)]
+    assert call.read(parsed(json.dumps(SOUND).encode())) == [Pair(0, 2, 0.5, (0.5, 0.25, 0.25), 0.1, "threshold")]
     with pytest.raises(CallFailedError, match="the server sent"):
         call.read(parsed(json.dumps({**SOUND, **said}).encode()))
+
+
+def test_the_client_reads_a_server_of_before_and_one_with_a_tie_head() -> None:
+    call = pairs_call(ASK, {})
+    for said, expected in (
+        ({"tie_threshold": None}, (None, None)),  # neither says where a tie's probability comes from
+        ({"ties": None, "tie_threshold": None}, (None, None)),
+        ({"ties": "head", "tie_threshold": None}, (None, "head")),
+        ({"ties": "threshold"}, (0.1, "threshold")),
+    ):
+        (pair,) = call.read(parsed(json.dumps({**SOUND, **said}).encode()))
+        assert (pair.tie_threshold, pair.ties) == expected

@@ -10,13 +10,16 @@ from tests.web.fake import SERVED, Fake
 from tests.web.test_playground import ask, fill, rows
 
 
-def answered(fake: Fake, *chances: tuple[float, float, float], threshold: float | None = None) -> None:
+def answered(
+    fake: Fake, *chances: tuple[float, float, float], threshold: float | None = None, ties: str | None = None
+) -> None:
     pairs = [
         [{"a": 0, "b": 1, "margin": 1.0, "probabilities": dict(zip(("a", "tie", "b"), one, strict=True))}]
         for one in chances
     ]
     rewards = [[{"value": 2.0}, {"value": 1.0}] for _ in chances]
-    fake.replies["/v1/rewards"] = 200, {**SERVED, "rewards": rewards, "pairs": pairs, "tie_threshold": threshold}
+    source = {"ties": ties, "tie_threshold": threshold}
+    fake.replies["/v1/rewards"] = 200, {**SERVED, "rewards": rewards, "pairs": pairs, **source}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,13 @@ def test_two_responses_have_a_line_of_chances(
     fill(tab, "Say hello.", ["one", "two"], "kind")
     ask(tab)
     assert rows(tab) == [f"kind A leads by 1.000 A 2.000 B 1.000 {words}"]
+
+
+def test_a_tie_head_knows_ties_without_a_threshold(tab: Tab, fake: Fake) -> None:
+    answered(fake, (0.62, 0.13, 0.25), ties="head")
+    fill(tab, "Say hello.", ["one", "two"], "kind")
+    ask(tab)
+    assert tab.texts(".chances") == ["A better 62 %, tie 13 %, B better 25 %"]
 
 
 def test_each_criterion_has_its_own(tab: Tab, fake: Fake) -> None:

@@ -33,6 +33,7 @@ def compute_score(
     where: str,
     criterion: str = "",
     pairwise: Pairwise | Mapping[str, Any] | None = None,
+    discount: float = 0.0,
 ) -> list[dict[str, float]]:
     """The rewards of a batch, each under ``overall``, which EasyR1 trains on, and ``omnireward``, for its logs.
 
@@ -41,6 +42,7 @@ def compute_score(
         where: the URL of a server, or ``reward:FOLDER``; with `pairwise` the name of any judge.
         criterion: for rows that have none of their own.
         pairwise: rank the responses of each prompt by comparisons, such as ``{group: 5}``, which is `worker.rollout.n`.
+        discount: deviations to take off each reward (see `source.rewarder`).
 
     Raises:
         RecipeError: a row's answer holds no prompt.
@@ -53,7 +55,7 @@ def compute_score(
         own = asked.get("criterion")
         prompt = prompt_of(asked["prompt"])
         rows.append(Row(prompt, response_of(each["response"]), criterion if own is None else str(own)))
-    rewards = rewards_of(rows, rewarder(where, None, Pairwise.of(pairwise)))
+    rewards = rewards_of(rows, rewarder(where, None, Pairwise.of(pairwise), discount))
     numbers = [number(reward, f"response {index} of the batch") for index, reward in enumerate(rewards)]
     return [{"overall": value, REWARD_NAME: value} for value in numbers]
 

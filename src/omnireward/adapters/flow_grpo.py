@@ -33,6 +33,7 @@ def scorer(
     on_problem: Literal["raise", "nan"] = "raise",
     limits: CallLimits | None = None,
     pairwise: Pairwise | None = None,
+    discount: float = 0.0,
 ) -> Scorer:
     """A function that flow_grpo calls with pictures and their prompts.
 
@@ -43,12 +44,13 @@ def scorer(
         limits: of calls of a server.
         pairwise: rank the pictures of each prompt by comparisons. All of them must be in one call: where a sampler
             spreads a prompt over processes, gather the pictures first.
+        discount: deviations to take off each reward (see `source.rewarder`).
 
     Raises:
         RecipeError: an argument is none of these.
     """
     check_on_problem(on_problem, ("raise", "nan"))
-    source = rewarder(where, limits, pairwise)
+    source = rewarder(where, limits, pairwise, discount)
 
     def score(
         images: object, prompts: Sequence[str], metadata: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None

@@ -30,10 +30,11 @@ def orm(
     on_problem: OnProblem = "raise",
     limits: CallLimits | None = None,
     pairwise: Pairwise | None = None,
+    discount: float = 0.0,
 ) -> type:
     """A class whose instances ms-swift calls; arguments as those of `omnireward.adapters.trl.reward_func`."""
     check_on_problem(on_problem, get_args(OnProblem))
-    source: Rewarder = rewarder(where, limits, pairwise)
+    source: Rewarder = rewarder(where, limits, pairwise, discount)
 
     class OmniRewardORM:
         """``(completions, **columns) -> rewards``."""

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 from omnireward.adapters.pairwise import Pairwise, PairwiseRewards, ServedJudge
 from omnireward.client import CallLimits, Client
+from omnireward.client.calls import check_discount
 from omnireward.errors import MediaError, OmniRewardError, PromptError, RecipeError
 from omnireward.judges import Judge, open_judge
 from omnireward.judges.reward import RewardJudge
-from omnireward.serve.asking import Ask, Problem, Reward
-from omnireward.serve.scoring import RewardWorker, Row, rows_of
+from omnireward.serve.asking import Ask, Problem, Reward, Scored
+from omnireward.serve.scoring import RewardWorker, Row, rewards_alone, rows_of
 from omnireward.types import Turn
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class LocalRewards:
     """A model in this process. A response whose media or prompt cannot be used fails alone; other faults are raised."""
 
     worker: RewardWorker
+    discount: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, asks: Sequence[Ask]) -> list[list[Reward]]:
@@ -47,8 +49,21 @@ class LocalRewards:
         with self._lock:
             ready = [self._prepared(row) for row in rows_of(asks)]
             scored = iter(self.worker.work([one for one in ready if not isinstance(one, Problem)]))
-            found = iter([one if isinstance(one, Problem) else next(scored) for one in ready])
+            scores = [one if isinstance(one, Problem) else next(scored) for one in ready]
+            found = iter(self._discounted(scores) if self.discount else rewards_alone(scores))
             return [list(islice(found, len(ask.responses))) for ask in asks]
+
+    def _discounted(self, scores: Sequence[Scored | Problem]) -> list[Reward]:
+        known = self.worker.model.uncertainty
+        assert known is not None  # `rewarder` has seen to it
+        found: list[Reward] = []
+        for one in scores:
+            if isinstance(one, Problem):
+                found.append(one)
+            else:
+                assert one.distance is not None
+                found.append(one.reward - self.discount * known.of_response(one.distance).deviation)
+        return found
 
     def _prepared(self, row: Row) -> Encoded | Problem:
         try:
@@ -57,7 +72,9 @@ class LocalRewards:
             return Problem.of(error)
 
 
-def rewarder(where: str | Judge, limits: CallLimits | None = None, pairwise: Pairwise | None = None) -> Rewarder:
+def rewarder(
+    where: str | Judge, limits: CallLimits | None = None, pairwise: Pairwise | None = None, discount: float = 0.0
+) -> Rewarder:
     """Open a server, a model or a judge; the same one for the same arguments.
 
     Args:
@@ -65,18 +82,23 @@ def rewarder(where: str | Judge, limits: CallLimits | None = None, pairwise: Pai
             `pairwise`, the name of any judge, such as ``generative:FOLDER`` or ``api:MODEL``, or a judge that is open.
         limits: of calls of a server.
         pairwise: rank responses by comparisons; a server is then asked for judgements.
+        discount: take so many deviations off each reward, so that responses unlike what the model was trained on do not
+            pay; the model must know them (see `uncertainty`).
 
     Raises:
-        RecipeError: it is none of these.
+        RecipeError: it is none of these, or cannot be discounted.
         UnknownNameError: there is no such judge.
         CheckpointError: the folder holds no model.
     """
+    check_discount(discount)
+    if discount and pairwise is not None:
+        raise RecipeError("ranks by comparisons have no deviations to discount. Leave out `pairwise` or `discount`.")
     if not isinstance(where, str):
         if pairwise is None:
             raise RecipeError("a judge compares two; `pairwise` says how that becomes rewards: Pairwise(group=8).")
         return PairwiseRewards(where, pairwise)
     with _opening:  # or threads that ask for a model at once would each load it
-        return _opened(where, limits or CallLimits(), pairwise)
+        return _opened(where, limits or CallLimits(), pairwise, discount)
 
 
 _opening = threading.Lock()
@@ -84,9 +106,9 @@ _SERVED_TOGETHER = 1024
 
 
 @lru_cache(maxsize=8)
-def _opened(where: str, limits: CallLimits, pairwise: Pairwise | None) -> Rewarder:
+def _opened(where: str, limits: CallLimits, pairwise: Pairwise | None, discount: float) -> Rewarder:
     if where.startswith(("http://", "https://")):
-        client = Client(where, limits=limits)
+        client = Client(where, limits=limits, discount=discount)
         atexit.register(client.close)
         if pairwise is None:
             return client.ask
@@ -101,7 +123,12 @@ def _opened(where: str, limits: CallLimits, pairwise: Pairwise | None) -> Reward
         )
     judge = open_judge(where)
     assert isinstance(judge, RewardJudge)
-    return LocalRewards(RewardWorker(judge.model))
+    if discount and judge.model.uncertainty is None:
+        raise RecipeError(
+            f"{where} does not know how far its rewards may be off, so there is nothing to discount by. Fit it with: "
+            f"omnireward uncertainty {where.removeprefix('reward:')} --datasets ..."
+        )
+    return LocalRewards(RewardWorker(judge.model), discount)
 
 
 def rewards_of(rows: Sequence[Row], source: Rewarder, unread: int = 0) -> list[Reward]:

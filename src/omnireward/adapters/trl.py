@@ -41,6 +41,7 @@ def reward_func(
     name: str = "omnireward",
     limits: CallLimits | None = None,
     pairwise: Pairwise | None = None,
+    discount: float = 0.0,
 ) -> RewardFunc:
     """A function that TRL calls with prompts and completions.
 
@@ -53,12 +54,13 @@ def reward_func(
         limits: of calls of a server.
         pairwise: rank the completions of each prompt by comparisons. `per_device_train_batch_size` must then be a
             multiple of `num_generations`, which is `group`: each process ranks its own.
+        discount: deviations to take off each reward (see `source.rewarder`).
 
     Raises:
         RecipeError: an argument is none of these.
     """
     check_on_problem(on_problem, get_args(OnProblem))
-    source = rewarder(where, limits, pairwise)
+    source = rewarder(where, limits, pairwise, discount)
 
     def rewards(prompts: Sequence[Chat], completions: Sequence[Chat], **columns: Any) -> list[float | None]:
         shown = _pictures(columns, len(prompts))

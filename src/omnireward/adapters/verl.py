@@ -32,8 +32,8 @@ from omnireward.errors import RecipeError
 from omnireward.serve.asking import Ask
 from omnireward.serve.scoring import Row
 
-_CLIENTS: dict[asyncio.AbstractEventLoop, dict[str, AsyncGenerator[AsyncClient, None]]] = {}
-"""Of each loop that is open, by address: connections are kept from call to call, and belong to their loop."""
+_CLIENTS: dict[asyncio.AbstractEventLoop, dict[tuple[str, float], AsyncGenerator[AsyncClient, None]]] = {}
+"""Of each loop that is open, by address and discount: connections are kept from call to call, and are of their loop."""
 
 
 def compute_score(
@@ -45,6 +45,7 @@ def compute_score(
     where: str,
     criterion: str = "",
     prompt_key: str = "question",
+    discount: float = 0.0,
     reward_router_address: object = None,  # noqa: ARG001
     reward_model_tokenizer: object = None,  # noqa: ARG001
 ) -> float:
@@ -58,6 +59,7 @@ def compute_score(
         where: the URL of a server, or ``reward:FOLDER``.
         criterion: for rows that have none of their own.
         prompt_key: the prompt's key in `extra_info`.
+        discount: deviations to take off each reward (see `source.rewarder`).
         reward_router_address: not read; verl adds it where it has a reward model of its own.
         reward_model_tokenizer: as `reward_router_address`.
 
@@ -67,7 +69,7 @@ def compute_score(
         CallError: the server gives no answer.
     """
     row = _row(data_source, solution_str, extra_info, criterion, prompt_key)
-    return number(rewards_of([row], rewarder(where))[0], f"a response of {data_source!r}")
+    return number(rewards_of([row], rewarder(where, None, None, discount))[0], f"a response of {data_source!r}")
 
 
 async def compute_score_async(
@@ -79,15 +81,16 @@ async def compute_score_async(
     where: str,
     criterion: str = "",
     prompt_key: str = "question",
+    discount: float = 0.0,
     reward_router_address: object = None,  # noqa: ARG001
     reward_model_tokenizer: object = None,  # noqa: ARG001
 ) -> float:
     """As `compute_score`, which says what the arguments are and what is raised, without waiting in a thread."""
     row = _row(data_source, solution_str, extra_info, criterion, prompt_key)
     if where.startswith(("http://", "https://")):
-        rewards = (await (await _client(where)).ask([Ask(row.prompt, (row.response,), row.criterion)]))[0]
+        rewards = (await (await _client(where, discount)).ask([Ask(row.prompt, (row.response,), row.criterion)]))[0]
     else:
-        rewards = await asyncio.to_thread(rewards_of, [row], rewarder(where))
+        rewards = await asyncio.to_thread(rewards_of, [row], rewarder(where, None, None, discount))
     return number(rewards[0], f"a response of {data_source!r}")
 
 
@@ -100,6 +103,7 @@ def compute_scores(
     where: str,
     criterion: str = "",
     prompt_key: str = "question",
+    discount: float = 0.0,
     pairwise: Pairwise | Mapping[str, Any] | None = None,
     reward_router_address: object = None,  # noqa: ARG001
     reward_model_tokenizer: object = None,  # noqa: ARG001
@@ -111,28 +115,29 @@ def compute_scores(
     """
     columns = (data_sources, solution_strs, extra_infos)
     rows = [_row(name, said, info, criterion, prompt_key) for name, said, info in zip(*columns, strict=True)]
-    rewards = rewards_of(rows, rewarder(where, None, Pairwise.of(pairwise)))
+    rewards = rewards_of(rows, rewarder(where, None, Pairwise.of(pairwise), discount))
     places = [f"response {index} of the batch, of {name!r}," for index, name in enumerate(data_sources)]
     return [number(reward, place) for reward, place in zip(rewards, places, strict=True)]
 
 
-async def _client(where: str) -> AsyncClient:
+async def _client(where: str, discount: float) -> AsyncClient:
     loop = asyncio.get_running_loop()
     if loop not in _CLIENTS:
         for ended in [one for one in list(_CLIENTS) if one.is_closed()]:  # other threads have loops, too
             _CLIENTS.pop(ended, None)
     clients = _CLIENTS.setdefault(loop, {})
-    if where not in clients:
-        clients[where] = _kept(where)
-    return await anext(clients[where])
+    key = (where, discount)
+    if key not in clients:
+        clients[key] = _kept(where, discount)
+    return await anext(clients[key])
 
 
-async def _kept(where: str) -> AsyncGenerator[AsyncClient, None]:
+async def _kept(where: str, discount: float) -> AsyncGenerator[AsyncClient, None]:
     """One client, again and again; nobody waits for it, so calls may ask for it at once.
 
     `asyncio.run` ends the generators of its loop, and so the client, before it closes the loop.
     """
-    async with AsyncClient(where) as client:
+    async with AsyncClient(where, discount=discount) as client:
         while True:
             yield client
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import weakref
@@ -30,6 +31,7 @@ from omnireward.client.wire import (
     ranking_call,
     rewards_call,
 )
+from omnireward.errors import RecipeError
 from omnireward.serve.asking import OWN_ID, Ask, Reward
 from omnireward.types import Comparison, Judgement, Part, Text, Turn
 
@@ -56,7 +58,10 @@ class _Caller(Generic[Http, Room, Transport]):
         api_key: str | None = None,
         limits: CallLimits = DEFAULT_LIMITS,
         transport: Transport | None = None,
+        discount: float = 0.0,
     ) -> None:
+        check_discount(discount)
+        self._discount = discount
         key = os.environ.get(KEY, "") if api_key is None else api_key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         most = httpx.Limits(max_connections=limits.concurrency, max_keepalive_connections=limits.concurrency)
@@ -92,6 +97,8 @@ class Client(_Caller[httpx.Client, threading.Semaphore, httpx.BaseTransport]):
         api_key: the environment's OMNIREWARD_API_KEY when None; empty for none.
         limits: of each call.
         transport: how requests are carried; for tests.
+        discount: rewards are given less so many times their deviation, where the model says how far they may be off; it
+            must say so then. 0 takes nothing off.
     """
 
     _new_http, _new_room = httpx.Client, threading.Semaphore
@@ -129,7 +136,7 @@ class Client(_Caller[httpx.Client, threading.Semaphore, httpx.BaseTransport]):
         self.close()
 
     def _ask(self, ask: Ask) -> list[Reward]:
-        return self._made(_rewards(ask))
+        return self._made(_rewards(ask, self._discount))
 
     def _made(self, task: Task[Result]) -> Result:
         with self._room, closing(course(task, self._limits, self._servers)) as steps:  # its time begins here
@@ -200,7 +207,7 @@ class AsyncClient(_Caller[httpx.AsyncClient, asyncio.Semaphore, httpx.AsyncBaseT
         await self.close()
 
     async def _ask(self, ask: Ask) -> list[Reward]:
-        return await self._made(_rewards(ask))
+        return await self._made(_rewards(ask, self._discount))
 
     async def _made(self, task: Task[Result]) -> Result:
         async with self._room:
@@ -233,8 +240,14 @@ def _ask(prompt: Prompt, responses: Sequence[Response], criterion: str) -> Ask:
     return Ask(turns, tuple((Text(each),) if isinstance(each, str) else tuple(each) for each in responses), criterion)
 
 
-def _rewards(ask: Ask) -> Task[list[Reward]]:
-    return Task(ahead_of_ask(ask), lambda uploaded: rewards_call(ask, uploaded))
+def check_discount(discount: float) -> None:
+    """Raises RecipeError where it would reward what is unlike training, or is no number."""
+    if not 0 <= discount < math.inf:
+        raise RecipeError(f"a discount is a number of deviations, 0 or more; got {discount}.")
+
+
+def _rewards(ask: Ask, discount: float) -> Task[list[Reward]]:
+    return Task(ahead_of_ask(ask), lambda uploaded: rewards_call(ask, uploaded, discount))
 
 
 def _pairs(ask: Ask) -> Task[list[Pair]]:

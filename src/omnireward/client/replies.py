@@ -14,7 +14,7 @@ from typing import Any, cast, get_args
 
 from omnireward.errors import CallError, CallFailedError
 from omnireward.ranking.groups import Strength
-from omnireward.serve.asking import OWN_ID, SCHEMA, Problem, ProblemKind, Reward
+from omnireward.serve.asking import OWN_ID, SCHEMA, Problem, ProblemKind, Reward, TieSource
 from omnireward.types import Judgement, Preference
 
 
@@ -27,8 +27,9 @@ class Pair:
         b: the place of the other, which comes later.
         margin: the reward of a minus that of b.
         probabilities: that a is better, that neither is, and that b is; they sum to 1.
-        tie_threshold: the margin up to which the server counts two responses as tied. None where it was told none: then
-            the probabilities are Bradley-Terry's, which knows no ties, and the 0 of a tie is nobody's finding.
+        tie_threshold: the margin up to which the server counts two responses as tied; None where it was told none.
+        ties: where the probability of a tie comes from: `head`, the model itself; `threshold`, that margin; or None:
+            then the probabilities are Bradley-Terry's, which knows no ties, and the 0 of a tie is nobody's finding.
     """
 
     a: int
@@ -36,6 +37,7 @@ class Pair:
     margin: float
     probabilities: tuple[float, float, float]
     tie_threshold: float | None
+    ties: TieSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +93,18 @@ def read_upload(reply: object) -> str:
     return name
 
 
-def read_rewards(reply: object, count: int) -> list[Reward]:
-    """A reward or a problem for each of so many responses. Raises CallFailedError where it is none."""
+def read_rewards(reply: object, count: int, discount: float = 0.0) -> list[Reward]:
+    """A reward or a problem for each of so many responses, less so many deviations.
+
+    Raises:
+        CallFailedError: it is none, or deviations are to be taken off and the server says none.
+    """
     rows = reply.get("rewards") if isinstance(reply, dict) else None
     if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], list) or len(rows[0]) != count:
         raise _strange(f"a reply without the {count} rewards that were asked for")
     if cast("dict[str, Any]", reply).get("raw") is not True:
         raise _strange("rewards that are not raw")
-    return [_reward(each) for each in rows[0]]
+    return [_reward(each, discount) for each in rows[0]]
 
 
 def read_pairs(reply: object, count: int) -> list[Pair]:
@@ -112,6 +118,9 @@ def read_pairs(reply: object, count: int) -> list[Pair]:
     if [(each.get("a"), each.get("b")) if isinstance(each, dict) else None for each in rows[0]] != places:
         raise _strange("other pairs than those of its rewards")
     known = None if threshold is None else _number(threshold)
+    ties = said.get("ties", None if known is None else "threshold")  # servers of before say the threshold alone
+    if ties not in (None, *get_args(TieSource)) or (ties == "threshold") != (known is not None):
+        raise _strange("probabilities of a tie from nowhere")
     pairs = []
     for (a, b), each in zip(places, rows[0], strict=True):
         margin = _number(each.get("margin"))
@@ -119,7 +128,7 @@ def read_pairs(reply: object, count: int) -> list[Pair]:
         chances = _chances(each.get("probabilities"))
         if chances is None:
             raise _strange("a pair without probabilities")
-        pairs.append(Pair(a, b, margin, chances, known))
+        pairs.append(Pair(a, b, margin, chances, known, ties))
     return pairs
 
 
@@ -143,6 +152,8 @@ def read_judgement(reply: object) -> Judgement:
         probabilities=_chances(found.get("probabilities")),
         verdict=cast("Preference | None", verdict),
         rationale=str(found.get("rationale", "")),
+        deviation=_bounded(found.get("deviation"), math.inf),
+        familiarity=_bounded(found.get("familiarity"), 1),
     )
 
 
@@ -167,10 +178,26 @@ def _strength(value: object) -> Strength | Problem:
     return Strength(*named)
 
 
-def _reward(value: object) -> Reward:
+def _reward(value: object, discount: float) -> Reward:
     if isinstance(value, dict) and "problem" in value:
         return _problem(value["problem"])
-    return _number(value.get("value") if isinstance(value, dict) else None)
+    reward = _number(value.get("value") if isinstance(value, dict) else None)
+    if not discount:
+        return reward
+    deviation = _bounded(cast("dict[str, Any]", value).get("deviation"), math.inf)
+    if deviation is None:
+        raise CallFailedError(
+            f"rewards are to be discounted by {discount:g} deviations, and the server's model does not know how far "
+            "they may be off. Fit it with: omnireward uncertainty FOLDER --datasets ... Or leave the discount out."
+        )
+    return reward - discount * deviation
+
+
+def _bounded(value: object, most: float) -> float | None:
+    number = None if value is None else _number(value)
+    if number is not None and not 0 <= number <= most:
+        raise _strange(f"a number that does not lie between 0 and {most:g}")
+    return number
 
 
 def _problem(value: object) -> Problem:

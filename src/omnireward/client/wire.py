@@ -49,10 +49,12 @@ class Call(Generic[Result]):
     scored: bool = True
 
 
-def rewards_call(ask: Ask, uploaded: Uploaded) -> Call[list[Reward]]:
-    """Asks for the rewards of one prompt's responses."""
+def rewards_call(ask: Ask, uploaded: Uploaded, discount: float = 0.0) -> Call[list[Reward]]:
+    """Asks for the rewards of one prompt's responses, of which so many deviations are taken off."""
     return Call(
-        "/v1/rewards", lambda: _rewards_body(ask, uploaded), lambda reply: read_rewards(reply, len(ask.responses))
+        "/v1/rewards",
+        lambda: _rewards_body(ask, uploaded),
+        lambda reply: read_rewards(reply, len(ask.responses), discount),
     )
 
 

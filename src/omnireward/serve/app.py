@@ -24,6 +24,7 @@ from omnireward.serve.description import body_of, describe, upload_body
 from omnireward.serve.gate import OPEN, Gate, exchange_of, paths_of
 from omnireward.serve.media import RequestMedia
 from omnireward.serve.protocols import by_path, choose, shapes
+from omnireward.serve.scoring import rewards_alone
 from omnireward.serve.service import Service
 from omnireward.serve.uploads import Uploads
 
@@ -74,8 +75,8 @@ def _add_own(app: FastAPI, routes: _Routes) -> None:
         routes.judgement,
         methods=["POST"],
         summary="Compare two responses.",
-        description="Probabilities of a, tie and b are there where the judge has them; a reward model's only where the "
-        "server was told a tie threshold: plain Bradley-Terry gives no probability of a tie.",
+        description="Probabilities of a, tie and b are there where the judge has them; a reward model's only where it "
+        "has a tie head or the server was told a tie threshold: plain Bradley-Terry gives no probability of a tie.",
         responses={200: {"model": replies.JudgementReply}},
         openapi_extra=body_of(schema.JudgementBody),
     )
@@ -203,8 +204,8 @@ class _Routes:
             route = claims[name]
             until = self._service.until(body, exchange.begun)
             asks = await asyncio.to_thread(route.read, body, self._media(request, until))
-            rewards = await self._service.rewards(asks, until, request)
-            served = self._service.served(exchange.id)
+            scored = await self._service.scored(asks, until, request)
+            rewards, served = [rewards_alone(row) for row in scored], self._service.served(exchange.id, scored)
             problems = [one for row in rewards for one in row if isinstance(one, Problem)]
             if problems and name in whole:
                 return _failed(rewards, problems[0], exchange.id)

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from omnireward.errors import MediaError, OmniRewardError, PromptError
 from omnireward.types import Media, MediaKind, Part, Turn
+
+if TYPE_CHECKING:
+    from omnireward.metrics import PairProbabilities
+    from omnireward.uncertainty import Doubt
 
 OWN_ID = "X-Omnireward-Id"
 """Header of a request's id, of our client: proxies often put an id of their own into X-Request-Id."""
@@ -69,6 +73,21 @@ class Problem:
 Reward = float | Problem
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A raw reward, and beside it the leeway of a model that has a tie head (see `tie_head`), and the distance of one
+    that knows where its training's responses lie (see `uncertainty`).
+    """
+
+    reward: float
+    leeway: float | None = None
+    distance: float | None = None
+
+
+TieSource = Literal["threshold", "head"]
+"""What says how likely a tie is: a threshold that the server was told, or the model itself."""
+
+
 class Inline(Protocol):
     """Turns what a request says of a medium into a `Media`, within the server's limits. Raises RequestError."""
 
@@ -91,6 +110,11 @@ class Served:
         request: the id of the request that is being answered.
         created: seconds since the epoch.
         tie_threshold: the margin up to which two responses count as tied; None where the server was told none.
+        ties: what says how likely a tie is; None where nothing does.
+        chances: the probabilities of two responses, where the model itself says them: the place of their Ask, and
+            theirs in it. Both must have a reward.
+        doubt: how familiar a response is and how far its reward may be off, where the model knows: the place of its
+            Ask, and its own in it. It must have a reward.
     """
 
     model: str
@@ -98,6 +122,9 @@ class Served:
     request: str
     created: int
     tie_threshold: float | None = None
+    ties: TieSource | None = None
+    chances: Callable[[int, int, int], PairProbabilities] | None = None
+    doubt: Callable[[int, int], Doubt] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,8 @@ class Serving:
     """What replies call the model; the last part of the judge's name when empty."""
     tie_threshold: float | None = None
     """Margin up to which two responses of a reward model count as tied: `threshold` of a task in report.json. It gives
-    probabilities of a tie; without one there are none."""
+    probabilities of a tie. A model with a tie head has them by itself and takes no threshold; others have none without
+    one."""
     api_keys_file: Path | None = None
     """File with one API key on each line; the environment's OMNIREWARD_API_KEYS when not given, separated by commas."""
     max_queue: int = 256

@@ -1,7 +1,8 @@
 """What the native paths answer, as types: what is written is checked against them, and OpenAPI is made from them.
 
 Every reply says which form it has: `SCHEMA`. A key that has nothing to say is left out; it is never null in place of a
-number, but for ``tie_threshold``, whose null says that probabilities know no ties.
+number, but for ``tie_threshold``, whose null says that no threshold made the probabilities. What did is told by
+``ties``; its null says that nothing did, so that they know no ties.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing_extensions import TypedDict
 
 from omnireward.metrics import PairProbabilities, pair_probabilities, tie_log_odds
 from omnireward.ranking import Ranking, Strength
-from omnireward.serve.asking import SCHEMA, Problem, ProblemKind, Reward, Served
+from omnireward.serve.asking import SCHEMA, Problem, ProblemKind, Reward, Served, TieSource
 from omnireward.serve.queue import LATE
 from omnireward.types import Judgement, Preference
 
@@ -40,9 +41,16 @@ class Reason(TypedDict):
 
 
 class RewardValue(TypedDict):
-    """A raw reward: no sigmoid."""
+    """A raw reward: no sigmoid.
+
+    Where the model knows how unlike its training a response is: `familiarity` is the share of training responses that
+    were at least as far out (0: farther out than all of them), and `deviation` the standard deviation of the reward
+    that comes of it, in log-odds, as differences of rewards are; 0 for what is like training.
+    """
 
     value: float
+    familiarity: NotRequired[float]
+    deviation: NotRequired[float]
 
 
 class RewardProblem(TypedDict):
@@ -71,13 +79,16 @@ class PairReply(TypedDict):
 class RewardsReply(Reply):
     """For each criterion a list with a reward, or a problem, for each response.
 
-    Where the body says `pairs`, for each criterion too a list of pairs, those left out that lack a reward. They know no
-    ties where `tie_threshold` is null: their probability of a tie is 0 by Bradley-Terry, and nobody has measured it.
+    Where the body says `pairs`, for each criterion too a list of pairs, those left out that lack a reward. `ties` says
+    where the probability of a tie comes from: `head`, the model itself, which learned it; `threshold`, a margin up to
+    which two responses count as tied, in `tie_threshold`; or null, nowhere: then it is 0 by Bradley-Terry, and nobody
+    has measured it.
     """
 
     rewards: list[list[RewardValue | RewardProblem]]
     raw: Literal[True]
     pairs: NotRequired[list[list[PairReply]]]
+    ties: NotRequired[TieSource | None]
     tie_threshold: NotRequired[float | None]
 
 
@@ -89,20 +100,29 @@ class SideRewards(TypedDict):
 
 
 class JudgementFound(TypedDict):
-    """What the judge has; the rest is left out. A margin of null is no verdict."""
+    """What the judge has; the rest is left out. A margin of null is no verdict.
+
+    `deviation` is that of the margin, in log-odds, and `familiarity` that of the two together (see `RewardValue`).
+    """
 
     margin: float | None
     rewards: NotRequired[SideRewards]
     probabilities: NotRequired[Probabilities]
     verdict: NotRequired[Preference]
     rationale: NotRequired[str]
+    familiarity: NotRequired[float]
+    deviation: NotRequired[float]
 
 
 class JudgementReply(Reply):
-    """A judgement; or a problem. `tie_threshold` says that the probabilities of a reward model come from it."""
+    """A judgement; or a problem.
+
+    `ties` says where the probabilities of a reward model come from: its tie head, or the `tie_threshold` that is told.
+    """
 
     judgement: NotRequired[JudgementFound]
     problem: NotRequired[Reason]
+    ties: NotRequired[TieSource]
     tie_threshold: NotRequired[float]
 
 
@@ -149,12 +169,14 @@ def write_rewards(rewards: Sequence[Sequence[Reward]], served: Served, pairs: bo
         "model": served.model,
         "revision": served.revision,
         "created": served.created,
-        "rewards": [[_reward(one) for one in row] for row in rewards],
+        "rewards": [
+            [_reward(one, served, ask, place) for place, one in enumerate(row)] for ask, row in enumerate(rewards)
+        ],
         "raw": True,
     }
     if pairs:
-        log_odds = tie_log_odds(served.tie_threshold)
-        reply["pairs"] = [_pairs(row, log_odds) for row in rewards]
+        reply["pairs"] = [_pairs(ask, row, served) for ask, row in enumerate(rewards)]
+        reply["ties"] = served.ties
         reply["tie_threshold"] = served.tie_threshold
     return reply
 
@@ -177,12 +199,16 @@ def write_judgement(judgement: Judgement | Problem, served: Served) -> Judgement
         found["rewards"] = {"a": judgement.rewards[0], "b": judgement.rewards[1]}
     if judgement.probabilities is not None:
         found["probabilities"] = _probabilities(PairProbabilities(*judgement.probabilities))
+        if served.ties is not None:
+            reply["ties"] = served.ties
         if served.tie_threshold is not None:
             reply["tie_threshold"] = served.tie_threshold
     if judgement.verdict is not None:
         found["verdict"] = judgement.verdict
     if judgement.rationale:
         found["rationale"] = judgement.rationale
+    if judgement.familiarity is not None and judgement.deviation is not None:
+        found["familiarity"], found["deviation"] = judgement.familiarity, judgement.deviation
     reply["judgement"] = found
     return reply
 
@@ -218,20 +244,27 @@ def _unranked(reason: str) -> Problem:
     return Problem("deadline" if str(LATE) in reason else "failed", reason)
 
 
-def _reward(reward: Reward) -> RewardValue | RewardProblem:
-    return {"problem": _reason(reward)} if isinstance(reward, Problem) else {"value": reward}
+def _reward(reward: Reward, served: Served, ask: int, place: int) -> RewardValue | RewardProblem:
+    if isinstance(reward, Problem):
+        return {"problem": _reason(reward)}
+    if served.doubt is None:
+        return {"value": reward}
+    doubt = served.doubt(ask, place)
+    return {"value": reward, "familiarity": doubt.familiarity, "deviation": doubt.deviation}
 
 
 def _reason(problem: Problem) -> Reason:
     return {"kind": problem.kind, "message": problem.message}
 
 
-def _pairs(rewards: Sequence[Reward], log_odds: float) -> list[PairReply]:
+def _pairs(ask: int, rewards: Sequence[Reward], served: Served) -> list[PairReply]:
     values = [(place, reward) for place, reward in enumerate(rewards) if not isinstance(reward, Problem)]
-    return [
-        {"a": i, "b": j, "margin": a - b, "probabilities": _probabilities(pair_probabilities(a - b, log_odds))}
-        for (i, a), (j, b) in combinations(values, 2)
-    ]
+    log_odds, chances = tie_log_odds(served.tie_threshold), served.chances
+    found: list[PairReply] = []
+    for (i, a), (j, b) in combinations(values, 2):
+        three = pair_probabilities(a - b, log_odds) if chances is None else chances(ask, i, j)
+        found.append({"a": i, "b": j, "margin": a - b, "probabilities": _probabilities(three)})
+    return found
 
 
 def _probabilities(found: PairProbabilities) -> Probabilities:

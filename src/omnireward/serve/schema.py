@@ -81,7 +81,7 @@ class RewardsBody(_Strict):
     """Any number of responses to one prompt, under one criterion or several (none: overall quality).
 
     With `pairs` the reply has, for each two responses under each criterion, the probabilities that one is better, that
-    neither is, and that the other is.
+    neither is, and that the other is; and where that of a tie comes from.
     """
 
     prompt: Prompt

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omnireward.judges import ForesightedJudge, Judge
-from omnireward.serve.asking import Ask, Problem
+from omnireward.serve.asking import Ask, Problem, Reward, Scored
 from omnireward.types import Comparison, Judgement, Part, Turn
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ def rows_of(asks: Sequence[Ask]) -> list[Row]:
     return [Row(ask.prompt, response, ask.criterion) for ask in asks for response in ask.responses]
 
 
+def rewards_alone(scored: Sequence[Scored | Problem]) -> list[Reward]:
+    """Without what stands beside them: as every request shape and every adapter has them."""
+    return [one if isinstance(one, Problem) else one.reward for one in scored]
+
+
 @dataclass(frozen=True, slots=True)
 class RewardWorker:
     """Encodes rows in threads; scores them sorted, so that those that begin alike are packed."""
@@ -49,23 +54,29 @@ class RewardWorker:
         """Its tokens."""
         return len(ready.row.ids)
 
-    def work(self, ready: Sequence[Encoded]) -> Sequence[float | Problem]:
-        """Raw rewards. Equal rows are scored once: two rows of a batch may differ in the last bits."""
+    def work(self, ready: Sequence[Encoded]) -> Sequence[Scored | Problem]:
+        """Raw rewards and what stands beside them. Equal rows are scored once: two may differ in the last bits."""
         from omnireward.encoded import keys_of
 
         keys = [key.tobytes() for key in keys_of(ready)]
         first = {key: i for i, key in reversed(list(enumerate(keys)))}
         order = sorted(first)
-        scored = dict(zip(order, self.model.score([ready[first[key]] for key in order]).tolist(), strict=True))
-        return [_finite(scored[key]) for key in keys]
+        rewards, *beside = self.model.score_all([ready[first[key]] for key in order])
+        columns = [[None] * len(order) if column is None else column.tolist() for column in beside]
+        scored = dict(zip(order, map(_finite, rewards.tolist(), *columns), strict=True))
+        return [scored[key] for key in keys]
 
     def stop(self) -> None:
         """End the decoding processes."""
         self.model.backbone.close()
 
 
-def _finite(value: float) -> float | Problem:
-    return value if math.isfinite(value) else Problem("failed", f"the model's reward is not finite: {value}.")
+def _finite(reward: float, leeway: float | None, distance: float | None) -> Scored | Problem:
+    if not math.isfinite(reward):
+        return Problem("failed", f"the model's reward is not finite: {reward}.")
+    if leeway is not None and not math.isfinite(leeway):
+        return Problem("failed", f"what the model's tie head says is not finite: {leeway}.")
+    return Scored(reward, leeway, distance)
 
 
 @dataclass(frozen=True, slots=True)

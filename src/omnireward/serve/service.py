@@ -12,20 +12,20 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from omnireward.errors import RecipeError
 from omnireward.judges import Judge, PatientJudge
 from omnireward.judges._policy_judge import PolicyJudge
 from omnireward.judges.reward import RewardJudge
-from omnireward.metrics import pair_probabilities, tie_log_odds
 from omnireward.ranking import Group, Ranking, RankingOptions
-from omnireward.serve.asking import Ask, OverloadedError, Problem, RequestError, Reward, Served
+from omnireward.serve.asking import Ask, OverloadedError, Problem, RequestError, Scored, Served
 from omnireward.serve.bodies import Held
 from omnireward.serve.config import MIB, ServeConfig
+from omnireward.serve.doubts import between, doubt_of
 from omnireward.serve.fetching import Fetcher
 from omnireward.serve.metrics import Metrics
 from omnireward.serve.queue import LATE, Queue
 from omnireward.serve.ranking import Rankings, chars_of
 from omnireward.serve.scoring import JUDGED_TOGETHER, JudgeWorker, RewardWorker, Row, rows_of
+from omnireward.serve.ties import Ties
 from omnireward.serve.uploads import Uploads
 from omnireward.serve.waiting import Waiting
 from omnireward.types import Comparison, Judgement, Part, Text
@@ -73,17 +73,14 @@ class Service:
         uploads: where they are kept; a folder of its own when None.
 
     Raises:
-        RecipeError: a tie threshold, and a judge that has no rewards whose margins it could be of.
+        RecipeError: a tie threshold, and a judge that has no rewards whose margins it could be of, or one that knows
+            ties by itself.
     """
 
     def __init__(
         self, config: ServeConfig, judge: Judge, keys: Sequence[str] = (), uploads: Uploads | None = None
     ) -> None:
-        if config.tie_threshold is not None and not isinstance(judge, RewardJudge):
-            raise RecipeError(
-                f"tie_threshold is of a reward model's margins, and {config.judge!r} is none. Leave it out: such a "
-                "judge says itself what it says of ties."
-            )
+        self._ties = Ties.of(config, judge)
         self.config, self.judge, self.keys = config, judge, tuple(keys)
         self.fetcher = Fetcher.of(
             config.media_hosts, config.media_networks, config.max_upload_mb * MIB, config.fetch_seconds
@@ -93,7 +90,7 @@ class Service:
         self.held = Held(config.max_held_mb * MIB)
         self.uploads = uploads or Uploads.of(config)
         self.metrics = Metrics({"requests_under_way": lambda: self.slots.taken, "ready": lambda: self.ready})
-        self._rewards: Queue[Row, Any, float] | None = None
+        self._rewards: Queue[Row, Any, Scored] | None = None
         self._judgements: Queue[Comparison, Comparison, Judgement] | Waiting | None = None
         if isinstance(judge, RewardJudge | PolicyJudge):
             kept = judge.model.features
@@ -119,10 +116,18 @@ class Service:
         """Whether to send requests here."""
         return self.alive and not self.draining
 
-    def served(self, request: str) -> Served:
-        """What a reply says of this server."""
-        config = self.config
-        return Served(config.model_name, self.judge.fingerprint, request, int(time.time()), config.tie_threshold)
+    def served(self, request: str, scored: Sequence[Sequence[Scored | Problem]] = ()) -> Served:
+        """What a reply says of this server, and of what was scored for it."""
+        return Served(
+            model=self.config.model_name,
+            revision=self.judge.fingerprint,
+            request=request,
+            created=int(time.time()),
+            tie_threshold=self._ties.threshold,
+            ties=self._ties.source,
+            chances=self._ties.chances(scored),
+            doubt=doubt_of(self.judge, scored),
+        )
 
     def require_rewards(self) -> None:
         """Raises NoRewardsError where the judge compares only."""
@@ -138,7 +143,7 @@ class Service:
                 status=501,
             )
 
-    async def rewards(self, asks: Sequence[Ask], until: float, request: Request) -> list[list[Reward]]:
+    async def scored(self, asks: Sequence[Ask], until: float, request: Request) -> list[list[Scored | Problem]]:
         """A reward, or a problem, for each response of each ask.
 
         Raises:
@@ -149,7 +154,7 @@ class Service:
         assert self._rewards is not None
         self._check([(ask.prompt, ask.criterion, *ask.responses) for ask in asks])
         rows = rows_of(asks)
-        results: list[Reward] = await _waited(self._rewards.submit(rows, until), len(rows), until, request)
+        results: list[Scored | Problem] = await _waited(self._rewards.submit(rows, until), len(rows), until, request)
         for result in results:
             self.metrics.reward(result.kind if isinstance(result, Problem) else "ok")
         left = iter(results)
@@ -159,12 +164,20 @@ class Service:
         """What the judge says of two responses. Raises RequestError."""
         c = comparison
         if self._judgements is None:
-            a, b = (await self.rewards([Ask(c.prompt, (c.response_a, c.response_b), c.criterion)], until, request))[0]
-            for reward in (a, b):
-                if isinstance(reward, Problem):
-                    return reward
-            assert isinstance(a, float) and isinstance(b, float)  # noqa: PT018
-            return Judgement(a - b, rewards=(a, b), probabilities=self._probabilities(a - b))
+            a, b = (await self.scored([Ask(c.prompt, (c.response_a, c.response_b), c.criterion)], until, request))[0]
+            if isinstance(a, Problem):
+                return a
+            if isinstance(b, Problem):
+                return b
+            rewards = (a.reward, b.reward)
+            doubt = between(self.judge, a, b)
+            return Judgement(
+                a.reward - b.reward,
+                rewards=rewards,
+                probabilities=self._ties.between(a, b),
+                deviation=None if doubt is None else doubt.deviation,
+                familiarity=None if doubt is None else doubt.familiarity,
+            )
         self._check([(c.prompt, c.criterion, c.response_a, c.response_b)])
         return (await _waited(self._judgements.submit([c], until), 1, until, request))[0]
 
@@ -186,11 +199,6 @@ class Service:
         if found is None:
             raise RequestError(LATE.message, status=504)
         return found
-
-    def _probabilities(self, margin: float) -> tuple[float, float, float] | None:
-        """Only of a server that knows what counts as a tie: of a tie, Bradley-Terry alone says nothing."""
-        threshold = self.config.tie_threshold
-        return None if threshold is None else pair_probabilities(margin, tie_log_odds(threshold))
 
     def until(self, body: Mapping[str, Any], begun: float) -> float:
         """The time, of `time.monotonic`, at which a request is late. Raises RequestError."""

@@ -49,6 +49,9 @@ def show(found: DryRun) -> None:
         table.add_row(place, f"{len(where):,} pairs, weight {weight:g}")
     if mixture.unwanted:
         table.add_row("of other tasks or criteria, left out", f"{mixture.unwanted:,}")
+    tied = sum(sample.preference == "tie" for sample in mixture.samples)
+    if tied:
+        table.add_row("ties", f"{tied:,}")
     table.add_row("ties, left out", f"{mixture.ties:,}")
     table.add_row("bad rows", f"{found.bad_rows:,}")
     table.add_row("pairs of a step", f"{found.pairs_per_step:,}")

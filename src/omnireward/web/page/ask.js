@@ -88,7 +88,7 @@ export function readRewards(reply, criteria, responses) {
 
 /** Of two responses, per criterion, the probabilities of a reply; undefined where it has none. Throws Unanswered. */
 export function readChances(reply, criteria) {
-  const { pairs, tie_threshold: threshold } = reply;
+  const { pairs, ties, tie_threshold: threshold } = reply;
   if (pairs === undefined) return Array(criteria).fill(undefined);
   if (!Array.isArray(pairs) || pairs.length !== criteria) throw unknown(`it has no pairs for ${criteria} criteria`);
   return pairs.map((row) => {
@@ -96,7 +96,7 @@ export function readChances(reply, criteria) {
     if (!row.length) return undefined; // one of them has no reward
     const { a, tie, b } = row[0]?.probabilities ?? {};
     if (![a, tie, b].every((one) => Number.isFinite(one) && one >= 0 && one <= 1)) throw unknown("one of its probabilities is none");
-    return Number.isFinite(threshold) ? { a, tie, b } : { a, b }; // without a threshold nobody measured ties
+    return ties || Number.isFinite(threshold) ? { a, tie, b } : { a, b }; // else nobody measured ties
   });
 }
 
