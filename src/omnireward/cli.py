@@ -24,6 +24,7 @@ from omnireward.verbs import (
     described,
     doctor,
     evaluate,
+    experiment,
     export,
     grpo,
     push,
@@ -32,6 +33,7 @@ from omnireward.verbs import (
     serve,
     sft,
     train,
+    uncertainty,
 )
 from omnireward.verbs import list as list_verb
 
@@ -47,8 +49,8 @@ usage: omnireward VERB [--recipe NAME_OR_FILE] [flags]
 A recipe is a YAML file with flags (batch_size: 8 for --batch-size 8). Flags that are typed override it.
 Recipes shipped: {recipes}.
 
-Exit codes: 0 done, or stopped as asked with all saved; 1 a bug, with a traceback, or what doctor found broken; 2
-something you can mend, said on stderr; 130 stopped with Ctrl-C.
+Exit codes: 0 done, or stopped as asked with all saved; 1 a bug, with a traceback, or what doctor found broken, or an
+expectation that fails under --strict; 2 something you can mend, said on stderr; 130 stopped with Ctrl-C.
 """
 
 VERBS: dict[str, Verb] = {
@@ -57,11 +59,13 @@ VERBS: dict[str, Verb] = {
     "sft": sft.run,
     "grpo": grpo.run,
     "evaluate": evaluate.run,
+    "experiment": experiment.run,
     "serve": serve.run,
     "report": report.run,
     "export": export.run,
     "push": push.run,
     "convert": convert.run,
+    "uncertainty": uncertainty.run,
     "data": data.run,
     "construct": construct.run,
     "annotate": annotate.run,
