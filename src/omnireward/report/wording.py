@@ -293,14 +293,15 @@ def _calibration(report: Report) -> list[str]:
 
 def _certainty(report: Report) -> list[str]:
     found = report.certainty
-    if found is None or found.selective.area is None:
+    if found is None or found.selective.area is None or found.selective.area.interval is None:  # or of too few samples
         return []
     area, covered = found.selective.area, found.selective.covered
     half = next((one for one in covered if one.share >= 0.5), covered[-1])
     alone = "" if found.margin_alone is None else f"; {percent(found.margin_alone.value)} by the margin's size alone"
-    within = "" if area.interval is None else f" (95 % interval {span(area.interval)})"
+    assert area.interval is not None
     said = [
-        f"A right judgement is more certain than a wrong one in {percent(area.value)} % of cases{within}{alone}. Over "
+        f"A right judgement is more certain than a wrong one in {percent(area.value)} % of cases (95 % "
+        f"interval {span(area.interval)}){alone}. Over "
         f"the most certain {percent(half.share)} % of the samples it is right in {percent(half.accuracy)} %."
     ]
     if found.unfamiliar is not None and found.familiar is not None and found.unfamiliar.samples:
