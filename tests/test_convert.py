@@ -18,6 +18,7 @@ from omnireward.cli import main
 from omnireward.convert import convert
 from omnireward.errors import CheckpointError, RecipeError
 from omnireward.reward_model import RewardModel
+from omnireward.tie_head import TieHead
 from omnireward.types import Comparison, Text, Turn
 
 WORDS = ["Tell me about tea.", "The answer should be polite.", "It is hot and cold."] * 10
@@ -178,3 +179,15 @@ def test_the_verb_says_what_it_did(saved: Path, tmp_path: Path, capsys: pytest.C
     assert "rewards are +0.25 less than the model's; margins are the same" in out
     assert main(["convert", str(saved), str(tmp_path)]) == 2
     assert "choose another" in capsys.readouterr().err
+
+
+def test_parts_of_the_model_that_the_class_has_no_place_for_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = RewardModel(text.BACKBONE.tiny(WORDS, 0), "text", "natural")
+    model.ties = TieHead(model.backbone.hidden_size, "davidson")
+    model.save(tmp_path / "tied")
+    assert main(["convert", str(tmp_path / "tied"), str(tmp_path / "out")]) == 0
+    said = "Of the model, its tie head is not in it."
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "out" / "README.md").read_text()

@@ -96,6 +96,8 @@ def test_a_judge_that_miscounts_is_a_bug(journal: Journal) -> None:
         Judgement(margin=0.0, probabilities=(float("nan"), 0.5, 0.5)),
         Judgement(margin=0.0, probabilities=(0.5, 0.5, 0.5)),
         Judgement(margin=0.0, probabilities=(1.5, -0.5, 0.0)),
+        Judgement(margin=0.0, deviation=-0.1, familiarity=1.0),
+        Judgement(margin=0.0, deviation=0.0, familiarity=1.1),
         Judgement(margin=0.5, rewards=(1.0, 0.5), error="half done"),
     ],
 )

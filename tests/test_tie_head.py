@@ -17,7 +17,7 @@ from omnireward.errors import CheckpointError
 from omnireward.judges.reward import RewardJudge
 from omnireward.metrics.probabilities import davidson_probabilities, pair_probabilities
 from omnireward.reward_model import RewardModel
-from omnireward.tie_head import FILE, TieHead, TieKind, log_probabilities
+from omnireward.tie_head import FILE, TieHead, TieKind, log_probabilities, read_tie_head
 from omnireward.types import Comparison, Text, Turn
 
 KINDS: tuple[TieKind, ...] = ("rao_kupper", "davidson")
@@ -122,6 +122,18 @@ def test_rewards_are_those_without_it(saved: tuple[RewardModel, Path]) -> None:
     again, none = model.score_both(encoded)
     assert none is None
     torch.testing.assert_close(again, rewards, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_saved_is_read_to_the_last_bit(tmp_path: Path, seed: int) -> None:
+    """A resumed run goes on from the same numbers: a hundred biases of any size."""
+    for bias in torch.randn(100, generator=torch.Generator().manual_seed(seed)).mul(3).tolist():
+        head = TieHead(4, "rao_kupper")
+        torch.nn.init.constant_(head.pace, bias / 100)
+        head.write(tmp_path)
+        found = read_tie_head(tmp_path, "rao_kupper", 4)
+        assert found is not None
+        assert torch.equal(found.pace, head.pace)
 
 
 def test_it_has_a_file_of_its_own(saved: tuple[RewardModel, Path]) -> None:

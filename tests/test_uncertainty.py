@@ -108,6 +108,7 @@ def test_doubt_by_hand() -> None:
     assert known.of_comparison(1e30, 0.0) == (0.0, 4.0)
     assert known.of_response(1e30).deviation == pytest.approx(4 / math.sqrt(2))
     assert known.of_response(math.nan).familiarity == 0.0
+    assert known.of_comparison(math.nan, 0.5) == known.of_comparison(0.5, math.nan) == (0.0, 4.0)
 
 
 def test_the_order_of_the_comparisons_changes_nothing_and_too_few_tell_nothing() -> None:
@@ -121,6 +122,10 @@ def test_the_order_of_the_comparisons_changes_nothing_and_too_few_tell_nothing()
     assert fit(states[:few], criteria[:few], margins[:few], names[:few]) is None
     assert fit(states, criteria, margins, ["one prompt"] * 200) is None
     assert fit(torch.ones(200, 2, 3), torch.ones(200, 3), margins, names) is None
+    crowded = sorted({*names})[0]  # nearly all are of one prompt: it is held out, or hardly another is
+    for kept in (LEAST // 2 - 1, uncertainty.LEAST_COUNTED - 1):
+        some = [name if number < kept else crowded for number, name in enumerate(names)]
+        assert fit(states, criteria, margins, some) is None
 
 
 @pytest.mark.parametrize("broken", ["length", "number"])
@@ -225,6 +230,20 @@ def test_a_judge_says_what_is_unlike_training_and_a_swap_changes_nothing_of_it(m
     assert odd.deviation > 0
     (swapped,) = judge([_asked(3, "zq xv jjw 9 9 9 kp qqq zzz").swap()])
     assert (swapped.familiarity, swapped.deviation) == (odd.familiarity, odd.deviation)
+
+
+def test_numbers_that_are_not_finite_are_failed_judgements(model: RewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Tensor | None] = [torch.ones(6), None, torch.tensor([1.0, math.nan, math.inf, 1.0, 1.0, 1.0])]
+    monkeypatch.setattr(model, "score_all", lambda _: made)
+    judge = RewardJudge(model, "made up", Ahead(model))
+    asked = [_asked(number) for number in range(3)]
+    one, two, three = judge(asked)
+    assert "trained on is not finite: 1.0, nan" in one.error
+    assert "trained on is not finite: inf, 1.0" in two.error
+    assert one.margin is two.margin is None
+    assert three.familiarity is not None
+    made[1:] = [torch.tensor([1.0, math.inf] * 3), None]
+    assert "tie head says is not finite: 1.0, inf" in judge(asked)[0].error
 
 
 def test_a_model_without_it_says_none(model: RewardModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,21 +100,34 @@ def weight_digests(folder: Path) -> dict[str, str]:
         return dict(zip((path.name for path in files), pool.map(sha256_of, files), strict=True))
 
 
-def check_weights(folder: Path, record: Path) -> None:
+def recorded_weights(record: Path) -> dict[str, object]:
+    """The digests that a checkpoint recorded, by file name; none where it did not. Raises CheckpointError."""
+    recorded: object = read_json(record).get("weights") if record.exists() else None
+    if recorded is None:
+        return {}
+    if not isinstance(recorded, dict):
+        raise CheckpointError(f"{record} records the weights as {short(recorded)}; they are digests by file name.")
+    return recorded
+
+
+def check_weights(folder: Path, record: Path, apart_from: str = "") -> None:
     """Refuse weights other than the checkpoint was saved with, where it recorded their digests.
 
     A bit that a disk or a copy flipped leaves a file that loads, and a model whose rewards are somehow wrong.
 
+    Args:
+        folder: of the checkpoint.
+        record: in it.
+        apart_from: a file that rewards do not hang on, which whoever reads it checks.
+
     Raises:
         CheckpointError: one differs, or the record is not understood.
     """
-    recorded: object = read_json(record).get("weights") if record.exists() else None
-    if recorded is None:
+    recorded = recorded_weights(record)
+    if not recorded:
         return
-    if not isinstance(recorded, dict):
-        raise CheckpointError(f"{record} records the weights as {short(recorded)}; they are digests by file name.")
     there = weight_digests(folder)
-    changed = sorted(str(name) for name, digest in recorded.items() if there.get(name) != digest)
+    changed = sorted(name for name, digest in recorded.items() if name != apart_from and there.get(name) != digest)
     if changed:
         raise CheckpointError(
             f"{folder} no longer holds the weights that it was saved with: {', '.join(changed[:3])} is not the same "

@@ -86,12 +86,14 @@ class Converted:
         bias: that is not in its rewards; 0 where it is.
         rows: rewards that were compared with transformers' own; 0: none.
         error: the largest difference.
+        left_out: a sentence about parts of the model that are not in it; empty where none is.
     """
 
     what: str
     bias: float = 0.0
     rows: int = 0
     error: float = 0.0
+    left_out: str = ""
 
 
 def convert(model: str, out: Path, to: Target) -> Converted:
@@ -150,11 +152,20 @@ def _classifier(model: RewardModel, folder: Path) -> Converted:
         )
     where = "is the system turn" if backbone.takes_system else "begins the first user turn, before a blank line"
     base = f"\n\nIts weights were trained from {plain(model.base)}." if model.base else ""
+    left_out = _left_out(model)
+    base = f" {left_out}{base}" if left_out else base
     card = CARD.format(
         architecture=named, where=where, bias=bias, base=base, version=__version__, rows=len(rows), error=difference
     )
     (folder / "README.md").write_text(card)
-    return Converted(f"a {named} of transformers", bias, len(rows), difference)
+    return Converted(f"a {named} of transformers", bias, len(rows), difference, left_out)
+
+
+def _left_out(model: RewardModel) -> str:
+    """A sentence about what the class has no place for; empty: nothing."""
+    there = {"its tie head": model.ties, "what says how familiar a response is": model.uncertainty}
+    named = " and ".join(what for what, value in there.items() if value is not None)
+    return f"Of the model, {named} {'are' if ' and ' in named else 'is'} not in it." if named else ""
 
 
 def _rows(model: RewardModel) -> Iterator[tuple[Turn, ...]]:

@@ -244,6 +244,9 @@ def _sound(judgement: Judgement) -> Judgement:
     if not all(number is None or math.isfinite(number) for number in numbers):
         problem = f"the judge gave a number that is not finite: {', '.join(map(str, numbers))}"
         return Judgement(margin=None, rationale=judgement.rationale, error=judgement.error or problem)
+    if any(not 0 <= (number or 0) <= most for number, most in ((own[1], math.inf), (own[2], 1))):
+        problem = f"the judge gave a deviation of {own[1]}, or a familiarity of {own[2]}, that is none"
+        return Judgement(margin=None, rationale=judgement.rationale, error=judgement.error or problem)
     if judgement.probabilities is not None and not are_probabilities(judgement.probabilities):
         problem = f"the judge gave probabilities that are none: {', '.join(map(str, judgement.probabilities))}"
         return Judgement(margin=None, rationale=judgement.rationale, error=judgement.error or problem)

@@ -75,12 +75,18 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Figures on one benchmark; the last line is the macro mean. `failed` samples could not be judged."""
+    """Figures on one benchmark; the last line is the macro mean.
+
+    Attributes:
+        failed: samples that could not be judged.
+        fitted: whether a threshold for ties was fitted on the benchmark.
+    """
 
     benchmark: str
     command: str
     lines: tuple[Line, ...]
     failed: int = 0
+    fitted: bool = True
 
 
 def model_card(
@@ -203,7 +209,8 @@ def _table(results: Results) -> str:
     ]
     head = ("task", "n", "without ties", "95 %", "with ties", "95 %")
     table = _rows(head, rows)
-    note = "Accuracy in percent. Intervals are clustered by prompt; with ties, at thresholds fitted on these samples."
+    ties = "at thresholds fitted on these samples" if results.fitted else "by the model's own word"
+    note = f"Accuracy in percent. Intervals are clustered by prompt; with ties, {ties}."
     if results.failed:
         note += f" {results.failed:,} samples could not be judged, and count as wrong."
     return f"On {plain(results.benchmark)}:\n\n{table}\n\n{note}\n\n{fenced(results.command, 'sh')}"

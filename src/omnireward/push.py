@@ -8,7 +8,7 @@ without its head is refused. The token is the one that `hf auth login` or HF_TOK
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +20,15 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineMod
 
 from omnireward import lora
 from omnireward.backbones._weights import INDEX, SINGLE, shapes_only
-from omnireward.checkpoint import check_tokenizer, load_backbone
+from omnireward.checkpoint import check_tokenizer, load_backbone, recorded_weights
 from omnireward.errors import CheckpointError, HubError
 from omnireward.on_base import TRAINED, is_on_base, recorded
-from omnireward.reward_model import RECORD
+from omnireward.reward_model import RECORD, TIES, UNCERTAINTY
+from omnireward.reward_model import recorded as recorded_key
+from omnireward.tie_head import read_tie_head
 from omnireward.train.made import CARD, card_of, write_card
+from omnireward.uncertainty import FILE as FITTED
+from omnireward.uncertainty import read_uncertainty
 from omnireward.value_head import HEAD, OLD_HEAD, read_head
 
 BESIDE = "value_head|tie_head|uncertainty|adapter_model|trained"
@@ -100,6 +104,7 @@ def check(folder: Path) -> None:
             f"{folder} has no {RECORD}, so it is no reward model that omnireward saved. Give the folder that "
             "'omnireward train --out' named."
         )
+    digests = recorded_weights(record)
     if is_on_base(folder, record):
         found = recorded(folder, record)
         if not PINNED.fullmatch(found.place):
@@ -112,6 +117,7 @@ def check(folder: Path) -> None:
                 raise CheckpointError(f"{folder} has no {name}; copy the whole folder again.")
         if not any((folder / name).is_file() for name in (HEAD, OLD_HEAD)):
             raise CheckpointError(f"{folder} has no {HEAD}. Without its head a reward model gives random numbers.")
+        _check_there(folder, digests)
         return
     if not any((folder / name).is_file() for name in (SINGLE, INDEX)):
         raise CheckpointError(f"{folder} has neither {SINGLE} nor {INDEX}: its weights are missing.")
@@ -120,8 +126,21 @@ def check(folder: Path) -> None:
     try:
         check_tokenizer(folder, record)
         read_head(folder, backbone.hidden_size)
+        read_tie_head(folder, recorded_key(folder, TIES), backbone.hidden_size)
+        if recorded_key(folder, UNCERTAINTY) is not None:
+            read_uncertainty(folder, backbone.hidden_size, digests.get(FITTED))
     finally:
         backbone.close()
+    _check_there(folder, digests)
+
+
+def _check_there(folder: Path, recorded: Iterable[str]) -> None:
+    there = {path.name for path in folder.iterdir() if path.is_file()}
+    gone = sorted(set(recorded) - there)
+    if gone:
+        raise CheckpointError(
+            f"{folder} has no {', '.join(gone[:3])}, which its {RECORD} names as weights; copy the whole folder again."
+        )
 
 
 def send(push: Push, *, private: bool, revision: str | None, message: str) -> str:

@@ -29,6 +29,7 @@ from omnireward.checkpoint import (
     load_backbone,
     recorded_base,
     recorded_layout,
+    recorded_weights,
     tokenizer_digest,
     weight_digests,
 )
@@ -140,10 +141,13 @@ class RewardModel(ConversationModel):
         distances = self.uncertainty.distances(states[:, heads:], criteria)
         return states[:, 0], None if heads == 1 else states[:, 1], distances
 
-    def states(self, encoded: Sequence[Encoded], heads: bool = False) -> Tensor:
+    def states(self, encoded: Sequence[Encoded], heads: bool = False, tokens: int | None = None) -> Tensor:
         """Hidden states of rows, for whoever trains nothing: (rows, hidden) float32, on the CPU.
 
-        With `heads`, what `score_both` gives stands before them, in one or two columns more.
+        Args:
+            encoded: the rows.
+            heads: what `score_both` gives stands before them, in one or two columns more.
+            tokens: of a pass, at most; `TOKENS_PER_PASS` where that is None.
         """
 
         def read(rows: Sequence[Encoded]) -> Tensor:
@@ -152,13 +156,13 @@ class RewardModel(ConversationModel):
             return torch.cat([*said, hidden], -1)
 
         columns = (1 if self.ties is None else 2) if heads else 0
-        return self._spread(encoded, read, columns + self.backbone.hidden_size)
+        return self._spread(encoded, read, columns + self.backbone.hidden_size, tokens)
 
-    def states_of_criteria(self, criteria: Sequence[str]) -> Tensor:
+    def states_of_criteria(self, criteria: Sequence[str], tokens: int | None = None) -> Tensor:
         """Hidden states of criteria alone, under a prompt and a response that say nothing: (criteria, hidden)."""
         turns = [conversation(replace(_NOTHING, criterion=one), "a", self.layout) for one in criteria]
         # Not by `encode`: a criterion that is just short enough in its own row must not be too long here.
-        return self.states([Encoded(self.backbone.tokenize(each, ()), (), ()) for each in turns])
+        return self.states([Encoded(self.backbone.tokenize(each, ()), (), ()) for each in turns], tokens=tokens)
 
     def _criterion_states(self, criteria: Sequence[str]) -> Tensor:
         """The same, of which those that came last are kept."""
@@ -169,7 +173,11 @@ class RewardModel(ConversationModel):
 
     @torch.no_grad()
     def _spread(
-        self, encoded: Sequence[Encoded], read: Callable[[Sequence[Encoded]], Tensor], columns: int | None
+        self,
+        encoded: Sequence[Encoded],
+        read: Callable[[Sequence[Encoded]], Tensor],
+        columns: int | None,
+        tokens: int | None = None,
     ) -> Tensor:
         """What `read` gives of distinct rows, pass by pass, for all rows: (rows,) or (rows, columns), on the CPU."""
         self.eval()
@@ -177,7 +185,7 @@ class RewardModel(ConversationModel):
         number: dict[bytes, int] = {}  # of each distinct row
         which = [number.setdefault(key.tobytes(), len(number)) for key in keys]
         first = [which.index(i) for i in range(len(number))]
-        passes = cut([keys[i] for i in first], TOKENS_PER_PASS)
+        passes = cut([keys[i] for i in first], TOKENS_PER_PASS if tokens is None else tokens)
         found = [read([encoded[first[i]] for i in rows]).cpu() for rows in passes]
         return torch.cat([torch.empty(0) if columns is None else torch.empty(0, columns), *found])[which]
 
@@ -238,7 +246,9 @@ class RewardModel(ConversationModel):
         return self
 
     @classmethod
-    def load(cls, folder: Path | str, layout: Layout | None = None, head_dropout: float = 0.0) -> RewardModel:
+    def load(
+        cls, folder: Path | str, layout: Layout | None = None, head_dropout: float = 0.0, uncertainty: bool = True
+    ) -> RewardModel:
         """Read a checkpoint, ours or one in the published layout. Its towers are frozen, so that features are kept.
 
         To train them on, thaw them: `model.requires_grad_(True)`.
@@ -248,6 +258,7 @@ class RewardModel(ConversationModel):
                 the record of their base (see `on_base`); or OWNER/REPO@REVISION.
             layout: insist on a layout; None takes the recorded one, or the family's where none is recorded.
             head_dropout: for training on.
+            uncertainty: read what was fitted, where the record names it; for whoever fits it anew it may be lost.
 
         Raises:
             CheckpointError: files, keys or the head are missing or left over, another layout is recorded, or a judge
@@ -263,18 +274,19 @@ class RewardModel(ConversationModel):
         else:
             family, backbone = load_backbone(folder)
         known = cast(BackboneFamily, plugins.load("backbones", family)).layout
-        recorded = recorded_layout(folder / RECORD, known)
-        if layout is not None and layout != recorded:
+        trained = recorded_layout(folder / RECORD, known)
+        if layout is not None and layout != trained:
             raise CheckpointError(
-                f"{folder} was trained with the {recorded!r} layout and cannot be used with {layout!r}: "
+                f"{folder} was trained with the {trained!r} layout and cannot be used with {layout!r}: "
                 f"its rewards would be of no meaning. Leave the layout out, or train a model with {layout!r}."
             )
-        model = cls(backbone, family, recorded, head_dropout)
+        model = cls(backbone, family, trained, head_dropout)
         model.head.load_state_dict(read_head(folder, backbone.hidden_size))
-        model.ties = read_tie_head(folder, _recorded(folder, TIES), backbone.hidden_size)
-        check_weights(folder, folder / RECORD)
-        if _recorded(folder, UNCERTAINTY) is not None:  # a file that the record does not name was left half-way
-            model.uncertainty = read_uncertainty(folder, backbone.hidden_size)
+        model.ties = read_tie_head(folder, recorded(folder, TIES), backbone.hidden_size)
+        check_weights(folder, folder / RECORD, apart_from=UNCERTAINTY_FILE)
+        if uncertainty and recorded(folder, UNCERTAINTY) is not None:  # or a file there was left half-way
+            digest = recorded_weights(folder / RECORD).get(UNCERTAINTY_FILE)
+            model.uncertainty = read_uncertainty(folder, backbone.hidden_size, digest)
         model.base, model.on_base = place.pinned or recorded_base(folder / RECORD), on_base
         model.freeze(model.towers)
         model.features.store = default_store()
@@ -299,5 +311,6 @@ class RewardModel(ConversationModel):
         return model
 
 
-def _recorded(folder: Path, key: str) -> object:
+def recorded(folder: Path, key: str) -> object:
+    """What a folder's record has under a key; None where there is neither. Raises CheckpointError."""
     return read_json(folder / RECORD).get(key) if (folder / RECORD).exists() else None

@@ -79,10 +79,10 @@ class TieHead(nn.Module):
         self.pace.fill_(bias / _PACE)
 
     def write(self, folder: Path) -> None:
-        """Write the weight (1, hidden) and the bias (1,)."""
-        values = (self.weight.detach(), _PACE * self.pace.detach())
+        """Write the weight (1, hidden) float32 and the bias (1,) float64, of which the pace comes back exactly."""
+        values = (self.weight.detach(), _PACE * self.pace.detach().double())
         named = {name: value.cpu().contiguous() for name, value in zip(_KEYS, values, strict=True)}
-        save_file(named, folder / FILE, metadata={"format": "pt", "kind": self.kind})
+        save_file(named, folder / FILE, metadata={"format": "pt"})
 
 
 def log_probabilities(kind: TieKind, margins: Tensor, parameter: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ def read_tie_head(folder: Path, kind: object, hidden: int) -> TieHead | None:
     shapes = {name: tuple(value.shape) for name, value in found.items()}
     if shapes != dict(zip(_KEYS, ((1, hidden), (1,)), strict=True)):
         raise CheckpointError(f"{path} does not fit a backbone of hidden size {hidden}: {shapes}.")
-    weight, bias = (found[name].to(torch.float32) for name in _KEYS)
+    weight, bias = found[_KEYS[0]].to(torch.float32), found[_KEYS[1]].to(torch.float64)
     if not bool(weight.isfinite().all() and bias.isfinite().all()):
         raise CheckpointError(f"{path} holds NaN or infinity, so every probability would too.")
     head = TieHead(hidden, "davidson" if kind == "davidson" else "rao_kupper", bool(weight.any()))

@@ -19,6 +19,7 @@ Saved beside the head as `uncertainty.safetensors`; the record names it. A folde
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from omnireward.metrics.selective import UNFAMILIAR
 FILE = "uncertainty.safetensors"
 LEAST = 100  # comparisons; of fewer nothing is said
 MOST = 2_000  # of more the distances tell hardly more (a quarter point of AUROC from 1,000 to 4,000)
+LEAST_COUNTED = 20  # comparisons; a share of fewer could not be as small as `UNFAMILIAR`
 _HELD_OUT = 0.25  # of the prompts, to count on
 _SHRINK = 1e-3  # of the mean variance, added to each: directions that training rows hardly vary in stay finite
 _NOISE = 1e-3  # of distances: what other batch-mates change. A row that training had is as far out as it was there.
@@ -96,7 +98,7 @@ class Uncertainty:
 
     def of_comparison(self, a: float, b: float) -> Doubt:
         """What is known of two, by their distances. How alike they are does not count."""
-        return _doubt(self.comparisons, max(a, b), self.spread)
+        return _doubt(self.comparisons, float(np.maximum(a, b)), self.spread)  # NaN in whichever place it comes
 
     def write(self, folder: Path) -> None:
         """Write it into a folder."""
@@ -109,7 +111,9 @@ _TENSORS = ("mean", "axes", "precision", "responses", "comparisons")
 
 
 def fit(hidden: Tensor, criteria: Tensor, margins: Tensor, clusters: Sequence[str]) -> Uncertainty | None:
-    """From training's comparisons; None where they are fewer than `LEAST`, of a single prompt, or all alike.
+    """From training's comparisons; None where they are too few, or all alike.
+
+    There must be `LEAST` of them, and half as many to fit to and `LEAST_COUNTED` to count on once prompts are split.
 
     The prompts are split once: the Gaussian is of the greater part, the counted distances of the other. Counted on the
     rows that it was fitted to, they would come out too near, the more so the fewer rows there are.
@@ -130,7 +134,8 @@ def fit(hidden: Tensor, criteria: Tensor, margins: Tensor, clusters: Sequence[st
     if not bool(rows.isfinite().all() and margins.isfinite().all()):
         raise ValueError("hidden states and margins must be finite.")
     held_out = _held_out(clusters)
-    if len(rows) < LEAST or not 0 < int(held_out.sum()) < len(rows):
+    counted_on = int(held_out.sum())
+    if len(rows) < LEAST or counted_on < LEAST_COUNTED or len(rows) - counted_on < LEAST // 2:
         return None
     fitted = rows[~held_out].flatten(0, 1)
     mean = fitted.mean(0)
@@ -163,20 +168,27 @@ def fit(hidden: Tensor, criteria: Tensor, margins: Tensor, clusters: Sequence[st
     )
 
 
-def read_uncertainty(folder: Path, hidden: int) -> Uncertainty:
+def read_uncertainty(folder: Path, hidden: int, digest: object = None) -> Uncertainty:
     """What a folder whose record names it must hold.
+
+    Args:
+        folder: of the model.
+        hidden: size of the backbone's hidden states.
+        digest: the file's SHA-256, where the record has one.
 
     Raises:
         CheckpointError: the file is missing, damaged, or of another model.
     """
     path = folder / FILE
+    again = f"The model itself can do without it: fit it again with: omnireward uncertainty {folder}"
     try:
         found = load_file(path)
+        with path.open("rb") as file:
+            changed = digest is not None and digest != hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}. The record says that it belongs to the model; fit it again with: "
-            f"omnireward uncertainty {folder}"
-        ) from error
+        raise CheckpointError(f"{path} cannot be read: {error}. {again}") from error
+    if changed:
+        raise CheckpointError(f"{path} is not the file that the model was saved with. {again}")
     shapes = {name: tuple(value.shape) for name, value in found.items()}
     axes = shapes.get("axes", (0,))[0]
     wanted = {"mean": (2 * hidden,), "axes": (axes, 2 * hidden), "precision": (axes,), "rest": (1,), "spread": (1,)}

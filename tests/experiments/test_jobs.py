@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,62 @@ def test_ctrl_c_stops_the_children_and_lets_them_save(job: Run, tmp_path: Path) 
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
     assert not (tmp_path / "logs" / "never.log").exists()
+
+
+def test_what_saves_nothing_is_ended_at_once(job: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A base listens to no signal while it is taught; half of one is worth nothing."""
+    deaf = """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        open(told['out'] + '/begun', 'w').write(str(os.getpid()))
+        time.sleep(60)
+    """
+
+    def interrupt() -> None:
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        work([replace(job("the base", deaf), saves=False)], 1)
+    thread.join()
+    assert "the base: ended half-way; it is made anew next time" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a child is left on purpose
+def test_ctrl_c_once_more_leaves_the_children_to_save(job: Run, tmp_path: Path) -> None:
+    """The child is slow to save; nobody kills it, and it ends by itself."""
+    slow = """
+        def save(*_):
+            open(told['out'] + '/stopping', 'w').close()
+            while not os.path.exists(told['out'] + '/left'): time.sleep(0.01)
+            open(told['out'] + '/saved', 'w').close()
+            os._exit(0)
+        signal.signal(signal.SIGTERM, save)
+        open(told['out'] + '/begun', 'w').close()
+        time.sleep(60)
+    """
+
+    def interrupt() -> None:
+        for name in ("begun", "stopping"):
+            while not (tmp_path / name).exists():
+                time.sleep(0.01)
+            time.sleep(0.3)  # the second comes while the parent waits
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        work([job("long", slow)], 1)
+    thread.join()
+    assert not (tmp_path / "saved").exists()
+    (tmp_path / "left").touch()
+    for _ in range(1000):
+        if (tmp_path / "saved").exists():
+            return
+        time.sleep(0.01)
+    pytest.fail("the child was killed")
 
 
 def test_a_child_whose_parent_is_gone_stops() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,6 +104,16 @@ def test_calibration_is_that_of_a_report(own: bool, monkeypatch: pytest.MonkeyPa
     assert value(one, measure="calibration_error", macro=False) == pytest.approx(again.likeliest.value)
 
 
+def test_calibration_by_outcome_is_that_of_a_report(judged: tuple[Report, JudgedTest]) -> None:
+    """Both compute it by themselves: here as sums of samples, there of all claims at once."""
+    _, one = judged
+    people = [outcome.record.preference for outcome in one.outcomes.values()]
+    again = calibration([one.claims[index] for index in one.outcomes], people, [str(n) for n in range(len(people))])
+    found = value(one, measure="calibration_error_by_outcome", macro=False)
+    assert found == pytest.approx(again.classwise.value)
+    assert found != pytest.approx(again.likeliest.value)
+
+
 def test_own_probabilities_are_taken_at_their_word(monkeypatch: pytest.MonkeyPatch) -> None:
     _, one = _judged(monkeypatch, {"probabilities": (0.3, 0.4, 0.3)})
     assert {*one.said.values()} == {"tie"}
@@ -173,6 +184,33 @@ def test_a_figure_that_cannot_be_made_is_no_pass(
     results = build(found, "", "")
     assert results.expectations[0].verdict == "FAILS"
     assert results.failures == 6 * 40
+
+
+@pytest.mark.parametrize(
+    ("arm", "seed", "change"),
+    [
+        ("all", 1, {"preference": "tie"}),
+        ("other", 0, {"id": "of another benchmark"}),
+        ("untrained", 1, {"cluster": "of another prompt"}),
+        ("other", 1, {"index": 99}),
+    ],
+)
+def test_runs_that_judged_other_samples_are_not_compared(
+    arm: str,
+    seed: int,
+    change: dict[str, Any],
+    write_experiment: WriteExperiment,
+    judge_by_hand: JudgeByHand,
+    place: Path,
+) -> None:
+    """Between seeds and between arms: one sample of one run is another."""
+    found = hand_made(write_experiment, judge_by_hand, place)
+    folder = found.runs[arm][seed].folder / found.tests["small"]
+    *lines, last = (folder / "judgements.jsonl").read_text().splitlines()
+    (folder / "judgements.jsonl").write_text("\n".join([*lines, json.dumps(json.loads(last) | change)]) + "\n")
+    with pytest.raises(SourceError, match="judged another benchmark under the name of 'small'") as caught:
+        build(found, "", "")
+    assert str(folder) in str(caught.value)
 
 
 def test_a_figure_without_samples_says_so(

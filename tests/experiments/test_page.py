@@ -17,7 +17,7 @@ from tests.experiments.test_measures import hand_made
 
 from omnireward.errors import SourceError
 from omnireward.experiments.build import build
-from omnireward.experiments.folder import read
+from omnireward.experiments.folder import read, read_all
 from omnireward.experiments.results import Results
 from omnireward.experiments.terminal import render
 from omnireward.experiments.write import write
@@ -195,3 +195,12 @@ def test_results_that_were_changed_are_refused(
     file.write_text("{")
     with pytest.raises(SourceError, match="remove its folder"):
         read(file)
+
+
+@pytest.mark.parametrize("name", ["<svg onload=x>", "A b", "runs"])
+def test_a_folder_of_a_name_that_no_experiment_has_is_refused(name: str, tmp_path: Path) -> None:
+    """Names stand in pages and pictures as they are."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "results.json").write_text("{}")
+    with pytest.raises(SourceError, match="is no folder of an experiment"):
+        read_all(tmp_path)

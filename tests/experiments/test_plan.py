@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +17,8 @@ from omnireward import provenance
 from omnireward.errors import RecipeError
 from omnireward.experiments.plan import Asked, Plan, check_kept, folder_of, plan, shared
 from omnireward.experiments.reading import read
+
+MODEL = f"some/model@{'1' * 40}"
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def test_a_digest_is_of_what_is_learned_alone(write_experiment: WriteExperiment,
     assert digests(planned(same, asked)) == digests(first)[:2]
     for changed in (
         replace(asked, steps=7),
-        replace(asked, model="org/model@abc"),
+        replace(asked, model=f"org/model@{'a' * 40}"),
         replace(asked, seeds=(2, 3)),
     ):
         assert not {*digests(planned(path, changed))[:2]} & {*digests(first)}
@@ -68,9 +72,66 @@ def test_every_arm_starts_from_the_base_and_is_taught_nothing(write_experiment: 
     assert config.resume
     assert config.out == asked.out / "runs" / found.runs["other"][1].digest
     assert Path(found.base.folder).parent == asked.out / "base"
-    given = planned(write_experiment(recipe="taught.yaml"), replace(asked, model="some/model@1"))
+    given = planned(write_experiment(recipe="taught.yaml"), replace(asked, model=MODEL))
     assert given.base.flags == ()
-    assert given.runs["all"][0].config.model == "some/model@1"
+    assert given.runs["all"][0].config.model == MODEL
+
+
+@pytest.mark.parametrize(
+    "change", [{"ties": "drop"}, {"tie_share": 0.5}, {"skip_bad_rows": True}, {"layout": "paper"}], ids=str
+)
+def test_a_base_is_of_all_that_makes_it(
+    change: dict[str, Any], write_experiment: WriteExperiment, asked: Asked
+) -> None:
+    """Its tokenizer learns of the data that are left, and it is taught in the layout."""
+    first, second = (planned(write_experiment(train=train), asked) for train in ({}, change))
+    assert first.base.key != second.base.key
+    untrained = [one.runs["untrained"][0].digest for one in (first, second)]
+    assert untrained[0] != untrained[1]
+
+
+def test_a_models_folder_is_known_by_its_weights(write_experiment: WriteExperiment, asked: Asked) -> None:
+    """Other weights under the old name are another base; the same weights under another name are not."""
+    path, folder = write_experiment(), asked.out.parent / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"one")
+    first = planned(path, replace(asked, model=str(folder)))
+    copy = shutil.copytree(folder, folder.with_name("copy"))
+    assert digests(planned(path, replace(asked, model=str(copy)))) == digests(first)
+    (folder / "model.safetensors").write_bytes(b"two")
+    second = planned(path, replace(asked, model=str(folder)))
+    assert not {*digests(first)} & {*digests(second)}
+    (folder / "model.safetensors").unlink()
+    for missing in (folder, folder / "typo"):
+        with pytest.raises(RecipeError, match="is no folder that holds weights"):
+            planned(path, replace(asked, model=str(missing)))
+
+
+@pytest.mark.parametrize("model", ["tiny", "tiny:text"])
+def test_a_tiny_model_is_not_there_to_start_from(model: str, write_experiment: WriteExperiment, asked: Asked) -> None:
+    with pytest.raises(RecipeError, match="Leave --model out"):
+        planned(write_experiment(), replace(asked, model=model))
+
+
+@pytest.mark.parametrize("how", ["{}", "samples:{}", "samples:{}?x=1"])
+def test_data_on_this_disk_are_known_by_their_files(how: str, write_experiment: WriteExperiment, asked: Asked) -> None:
+    """A row changed under the same name is trained on, and judged, anew."""
+    folder = asked.out.parent / "data"
+    (folder / "in").mkdir(parents=True)
+    (folder / "in" / "rows.jsonl").write_text("{}\n")
+    where = how.format(folder)
+    path = write_experiment(
+        arms={"all": {"datasets": {where: 1.0}}, "untrained": {"untrained": True}}, tests={"x": where}
+    )
+    first, again = planned(path, asked), planned(path, asked)
+    assert (digests(first), first.tests) == (digests(again), again.tests)
+    (folder / "in" / "rows.jsonl").write_text("{ }\n")
+    changed = planned(path, asked)
+    assert not {*digests(first)[:2]} & {*digests(changed)}
+    assert digests(first)[2:] == digests(changed)[2:]  # untrained, from the base of the recipe's own data
+    assert first.tests != changed.tests
+    assert [*changed.runs["all"][0].tests] == [changed.tests["x"]]
 
 
 def test_steps_typed_override_every_arm(write_experiment: WriteExperiment, asked: Asked) -> None:

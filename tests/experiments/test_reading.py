@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from omnireward.experiments import reading
 from omnireward.experiments.plan import Asked, plan
 from omnireward.sources import open_place
 from omnireward.types import Task
+
+EXPECTED: dict[str, Any] = {"says": "x", "figure": "overall", "arms": ["all"]}
 
 
 @pytest.mark.parametrize("name", reading.names())
@@ -32,8 +35,8 @@ def test_the_papers_table_stands_beside_ours() -> None:
         "T2T only": 57.13,
         "TI2T only": 58.84,
         "T2I+T2V only": 57.50,
-        "untrained": 46.67,
     }
+    assert reading.read("table3").paper_others["overall"] == {"the base model, asked in words": 46.67}
     assert reading.read("criteria").paper_numbers["overall"]["without criteria"] == 58.67
     assert reading.read("shifted").paper_others["fall"] == {"GPT-4o-mini": 26.32, "Claude 3.5 Sonnet": 18.50}
 
@@ -95,6 +98,9 @@ def test_what_a_file_says_is_what_is_read(write_experiment: WriteExperiment) -> 
         ({"expectations": [{"says": "x", "figure": "overall", "arms": [], "at_most": 1}]}, "arms names none"),
         ({"expectations": [{"says": "x", "figure": "overall", "arms": ["al"], "at_most": 1}]}, "Did you mean all"),
         ({"expectations": [{"says": "x", "figure": "overall", "arms": ["all"], "at_most": True}]}, "finite number"),
+        ({"expectations": [EXPECTED | {"at_least": 10**400}]}, "expectations, number 1, at_least: is a finite number"),
+        ({"expectations": [EXPECTED | {"at_least": 0.05}]}, "at_least is in percent, or points, here: 0.05 is next to"),
+        ({"expectations": [EXPECTED | {"at_least": 1, "than": ["all"]}]}, "'all' is compared with itself"),
         ({"paper_numbers": {"overall": {"everything": 1}}}, "paper_numbers, overall: is 'everything'"),
         ({"plots": [{"kind": "line", "figures": ["overall"]}]}, "says with x where arms stand"),
         ({"question": "x" * 2001}, "at most 2,000 characters"),
@@ -123,14 +129,56 @@ def test_a_file_that_cannot_be_used_says_where_and_why(
         ("title: .nan", "JSON has no word for"),
         ("[" * 400, "not YAML"),
         ("x: " + "y" * 100_001, "larger than 100,000 bytes"),
+        ("title: 2024-13-45", "not YAML"),
+        ("title: " + "9" * 5000, "not YAML"),
+        ("title: 0x" + "f" * 5000, "JSON has no word for"),
+        ("title: !!timestamp x", "not YAML"),
+        ("title: !!bool x", "not YAML"),
+        ('title: "\\ud800"', "JSON has no word for"),
+        ('arms: {x: {datasets: {"\\udfff": 1}}}', "JSON has no word for"),
+        ("? [a, b]\n: c", "not YAML"),
     ],
-    ids=["a list", "broken", "a python object", "aliases", "twice", "no number", "deep", "large"],
+    ids=[
+        "a list",
+        "broken",
+        "a python object",
+        "aliases",
+        "twice",
+        "no number",
+        "deep",
+        "large",
+        "no day",
+        "digits",
+        "hex digits",
+        "no time",
+        "no bool",
+        "surrogate",
+        "surrogate as key",
+        "list as key",
+    ],
 )
 def test_a_hostile_file_is_refused(text: str, message: str, place: Path) -> None:
     path = place / "hostile.yaml"
     path.write_text(text)
     with pytest.raises(RecipeError, match=message.replace("(", r"\(")):
         reading.read(str(path))
+
+
+def test_many_keys_are_read_in_one_pass(place: Path) -> None:
+    """A quadratic look for keys that are there twice would take a minute and more."""
+    path = place / "hostile.yaml"
+    path.write_text("{" + ",".join(f"{n:x}z" for n in range(16_000)) + "}")
+    began = time.process_time()
+    with pytest.raises(RecipeError, match="at most 100 names"):
+        reading.read(str(path))
+    assert time.process_time() - began < 10
+
+
+def test_an_arm_may_be_compared_with_itself_in_another_figure(write_experiment: WriteExperiment) -> None:
+    expected = EXPECTED | {"at_least": 0, "than": ["all"], "than_figure": "shifted"}
+    figures = {"overall": {}, "shifted": {"group": "shifted"}}
+    (one,) = reading.read(str(write_experiment(figures=figures, expectations=[expected]))).expectations
+    assert one.than == one.arms
 
 
 @pytest.mark.parametrize("name", ["runs.yaml", "A.yaml", "a b.yaml", "<b>.yaml", ".yaml", "..yaml"])

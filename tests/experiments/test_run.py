@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import yaml
 from tests.experiments.conftest import RECIPE, WriteExperiment
 
 from omnireward.cli import main
-from omnireward.errors import RecipeError, SourceError
+from omnireward.errors import RecipeError, SourceError, TrainingError
+from omnireward.experiments.child import do
+from omnireward.experiments.jobs import Job
 from omnireward.experiments.plan import Asked, Plan, plan
 from omnireward.experiments.reading import read
 from omnireward.experiments.run import complete, judged
@@ -142,6 +145,87 @@ def test_an_experiment_whose_figures_cannot_be_made_lets_the_others_go_on(
     with pytest.raises(SourceError, match="no sample"):
         run_plans(plans, asked, 1, finish)
     assert finished == ["a", "b"]
+
+
+def test_a_base_that_fails_takes_only_its_own_runs(
+    write_experiment: WriteExperiment, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`whole` is finished first; `bad` is dropped with its base; `good`, which starts from another, goes on."""
+    for name, change in (("bad", {"teach_language": 1}), ("good", {"limit": 5})):
+        (place / f"{name}_recipe.yaml").write_text(yaml.safe_dump(RECIPE | change))
+    arms = {"all": {}}
+    asked, told = Asked(place / "out", (0,)), list[str]()
+    whole = plan(read(str(write_experiment("whole", arms=arms))), asked)
+    plans = [plan(read(str(write_experiment(n, arms=arms, recipe=f"{n}_recipe.yaml"))), asked) for n in ("bad", "good")]
+    done = {run.digest for run in whole.runs["all"].values()}
+
+    def work(todo: Sequence[Job], beside: int, ended: Callable[[], None] = lambda: None) -> None:
+        for job in todo:
+            if job.told["kind"] == "base" and job.told["folder"] == plans[0].base.folder:
+                continue
+            told.append(job.said)
+            folder = Path(job.told["folder"])
+            folder.mkdir(parents=True)
+            done.add(folder.name)
+            ended()
+        if any(job.told["folder"] == plans[0].base.folder for job in todo):
+            raise TrainingError("1 of 2 failed; all others are done.")
+
+    monkeypatch.setattr("omnireward.experiments.run.work", work)
+    monkeypatch.setattr("omnireward.experiments.run.complete", lambda one: one.digest in done)
+    with pytest.raises(TrainingError) as caught:
+        run_plans([*plans, whole], asked, 1, lambda one: told.append(f"finished {one.experiment.name}"))
+    good = f"the base {Path(plans[1].base.folder).name}"
+    assert told == ["finished whole", good, "good, all, seed 0", "finished good"]
+    assert str(caught.value).splitlines() == [
+        "1 of 2 failed; all others are done.",
+        "Not begun, as they start from it: bad, all, seed 0.",
+    ]
+
+
+def test_a_run_that_is_not_whole_after_all_is_an_error(
+    write_experiment: WriteExperiment, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All children say that they ended well, and left nothing."""
+
+    def work(todo: Sequence[Job], beside: int, ended: Callable[[], None] = lambda: None) -> None:
+        for job in todo:
+            Path(job.told["folder"]).mkdir(parents=True)
+
+    monkeypatch.setattr("omnireward.experiments.run.work", work)
+    asked = Asked(place / "out", (0,))
+    with pytest.raises(TrainingError, match=r"ended well, and yet .* to the end: little, all, seed 0; little, other"):
+        run_plans([plan(read(str(write_experiment())), asked)], asked, 1, lambda _: None)
+
+
+def test_a_judgement_that_was_tried_again_is_one(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"samples": 2}')
+    for text, whole in (
+        ('{"key": "a"}\n{"key": "a"}\n', False),
+        ('{"key": "a"}\n{"key": "b"}', False),
+        ('{"key": "a"}\n{"key": "a"}\n{"key": "b"}\n', True),
+        ('{"key": "a"}\nbroken\n', False),
+    ):
+        (tmp_path / "judgements.jsonl").write_text(text)
+        assert judged(tmp_path) is whole
+
+
+def test_untrained_is_always_a_new_head(write_experiment: WriteExperiment, here: list[str], place: Path) -> None:
+    """From a reward model as well, whose own head is not kept, nor its tie head; in the recipe's layout."""
+    (place / "paper.yaml").write_text(yaml.safe_dump(RECIPE | {"layout": "paper"}))
+    arms = {"all": {}, "untrained": {"untrained": True}}
+    path, asked = write_experiment(recipe="paper.yaml", arms=arms), Asked(place / "out", (0,))
+    first = plan(read(str(path)), asked)
+    run_plans([first], asked, 1, lambda _: None)
+    trained, plain = (first.runs[arm][0].folder for arm in arms)
+    assert json.loads((plain / "omnireward.json").read_text())["layout"] == "paper"
+
+    from_trained = plan(read(str(path)), replace(asked, model=str(trained)))
+    run = from_trained.runs["untrained"][0]
+    do({"kind": "run", "flags": run.flags, "folder": str(run.folder), "untrained": True, "said": "x", "tests": {}})
+    heads = [(folder / "value_head.safetensors").read_bytes() for folder in (trained, plain, run.folder)]
+    assert heads[2] == heads[1] != heads[0]
+    assert not (run.folder / "tie_head.safetensors").exists()
 
 
 def test_one_runner_at_a_time(write_experiment: WriteExperiment, here: list[str], place: Path) -> None:

@@ -140,6 +140,20 @@ def test_half_a_model_is_refused(hub: Hub, folder: Path, lost: str, message: str
     assert hub.repositories == {}
 
 
+def test_a_tie_head_and_every_file_of_weights_must_be_there(folder: Path) -> None:
+    record = json.loads((folder / "omnireward.json").read_text())
+    (folder / "omnireward.json").write_text(json.dumps(record | {"ties": "davidson"}))
+    with pytest.raises(CheckpointError, match=r"tie_head\.safetensors cannot be read"):
+        push.check(folder)
+    lost = {"weights": record["weights"] | {"model-00002-of-00002.safetensors": "0"}}
+    (folder / "omnireward.json").write_text(json.dumps(record | lost))
+    with pytest.raises(CheckpointError, match=r"has no model-00002-of-00002\.safetensors, which"):
+        push.check(folder)
+    (folder / "omnireward.json").write_text(json.dumps(record | {"uncertainty": "uncertainty.safetensors"}))
+    with pytest.raises(CheckpointError, match="omnireward uncertainty"):
+        push.check(folder)
+
+
 def test_adapters_that_nobody_else_could_load_are_refused(folder: Path) -> None:
     record = json.loads((folder / "omnireward.json").read_text())
     (folder / "adapter_config.json").write_text(json.dumps({"r": 4, "lora_alpha": 8}))

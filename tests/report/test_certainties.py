@@ -67,6 +67,17 @@ def test_it_is_in_the_file_on_the_page_and_in_words(run: Run, doubted: list[Reco
     assert "Unlike what it was trained on: 5 samples, of which 20.0 % are judged right" in said
 
 
+def test_what_is_unlike_training_is_told_also_where_certainty_is_not(run: Run, doubted: list[Record]) -> None:
+    """Two samples have no interval; the second report has no familiar ones."""
+    said = " ".join(sentences(build(run, [doubted[0], doubted[4]])))
+    assert "more certain than" not in said
+    assert (
+        "Unlike what it was trained on: 1 sample, of which 0.0 % are judged right, and 100.0 % of the others." in said
+    )
+    said = " ".join(sentences(build(run, doubted[3:8])))
+    assert "Unlike what it was trained on: 5 samples, of which 20.0 % are judged right." in said
+
+
 def test_a_judge_that_does_not_know_has_its_margins_alone(run: Run, make_record: MakeRecord) -> None:
     records = [make_record(i, margin, "a") for i, margin in enumerate((3.0, 2.0, 0.0, -1.0))]
     found = build(run, records).certainty

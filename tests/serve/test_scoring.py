@@ -70,3 +70,12 @@ def test_a_leeway_that_is_not_finite_is_a_problem(judge: RewardJudge, monkeypatc
     results = RewardWorker(judge.model).work(rows)
     assert sum(isinstance(one, Problem) and "tie head says is not finite" in one.message for one in results) == 2
     assert Scored(1.0, 0.5) in results
+
+
+def test_a_distance_that_is_not_finite_is_a_problem(judge: RewardJudge, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _encoded(judge)[:3]
+    made = torch.tensor([1.0, 2.0, 3.0]), None, torch.tensor([0.5, float("inf"), float("nan")])
+    monkeypatch.setattr(judge.model, "score_all", lambda _encoded: made)
+    results = RewardWorker(judge.model).work(rows)
+    assert sum(isinstance(one, Problem) and "trained on is not finite" in one.message for one in results) == 2
+    assert Scored(1.0, None, 0.5) in results

@@ -39,6 +39,7 @@ from omnireward.types import PAPER_TASKS, Comparison, Media, Sample, Task, Text,
 Places = dict[str, list[Sample | BadRowError]]
 MakeSample = Callable[..., Sample]
 WEIGHTS = ("model.safetensors", "value_head.safetensors")
+TIES = "tie_head.safetensors"
 
 
 @pytest.fixture
@@ -173,6 +174,17 @@ def _stopped_at_3(config: TrainConfig, out: Path) -> TrainConfig:
     (out / "log.jsonl").write_text("".join(lines[:4]) + lines[4][:20])
     (out / "checkpoint-4").mkdir()  # begun, not finished
     return replace(config, out=out, resume=True)
+
+
+def test_resuming_is_bit_identical_with_ties(config: TrainConfig, places: Places, make_sample: MakeSample) -> None:
+    places["texts"] += [make_sample(f"tied {n}", "tie", criterion="It should be red.") for n in range(2)]
+    straight = replace(config, steps=6, epochs=9.0, batch_size=1, save_every=3, tie_share=0.5)
+    bradley_terry.train(straight)
+    resumed = _stopped_at_3(straight, config.out.with_name("resumed"))
+    bradley_terry.train(resumed)
+    assert _weights(resumed.out) == _weights(straight.out)
+    assert (resumed.out / TIES).read_bytes() == (straight.out / TIES).read_bytes()
+    assert _log(resumed.out) == _log(straight.out)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2], ids=["plain", "dropout"])

@@ -65,6 +65,16 @@ def test_another_config_is_refused_by_the_field(config: TrainConfig, field: str,
         resuming.checkpoint(other, _identity(other))
 
 
+def test_a_run_of_before_ties_were_learned_dropped_them(config: TrainConfig) -> None:
+    folder = _checkpoint(replace(config, ties="drop"))
+    kept = json.loads((folder / "run.json").read_bytes())
+    del kept["config"]["ties"]
+    (folder / "run.json").write_text(json.dumps(kept))
+    resuming.check(folder, _identity(replace(config, ties="drop")), TrainConfig)
+    with pytest.raises(RecipeError, match=r"ties is 'rao_kupper', and .* was trained with 'drop'"):
+        resuming.check(folder, _identity(config), TrainConfig)
+
+
 def test_what_changes_nothing_that_is_learned_may_change(config: TrainConfig) -> None:
     folder = _checkpoint(config)
     other = replace(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -155,13 +155,45 @@ def test_passes_change_nothing(config: TrainConfig, budget: int) -> None:
     trainer.ahead.close()
 
 
-@pytest.mark.parametrize("other", ["drop", "davidson"])
-def test_a_model_with_ties_is_trained_on_with_the_same_kind_only(config: TrainConfig, other: str) -> None:
-    bradley_terry.train(replace(config, steps=2))
-    on = replace(config, model=str(config.out), out=config.out.with_name("on"), steps=3)
-    with pytest.raises(RecipeError, match="Train it on with --ties rao_kupper"):
-        bradley_terry.train(replace(on, ties=other))  # type: ignore[arg-type]
-    bradley_terry.train(replace(on, resume=False, out=config.out.with_name("same")))
-    before, after = (load_file(folder / FILE) for folder in (config.out, config.out.with_name("same")))
+@pytest.fixture
+def on(config: TrainConfig) -> TrainConfig:
+    """Three steps more, from a model that has learned ties."""
+    bradley_terry.train(replace(config, steps=3))
+    return replace(config, model=str(config.out), out=config.out.with_name("on"), steps=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"ties": "davidson"}, "it learned ties with rao_kupper, and --ties davidson is another"),
+        ({"ties": "videoalign"}, "a threshold of its own there, and --ties videoalign"),
+        ({"tie_threshold": "one"}, "a threshold of its own there"),
+    ],
+    ids=["kind", "fixed", "one"],
+)
+def test_a_model_with_ties_is_trained_on_with_the_same_kind_only(
+    on: TrainConfig, change: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RecipeError, match=said):
+        bradley_terry.train(replace(on, **change))
+
+
+def test_data_without_ties_would_teach_a_tie_head_that_there_are_none(
+    on: TrainConfig, places: Places, make_sample: MakeSample
+) -> None:
+    places["texts"] = [make_sample(f"{n}") for n in range(6)]
+    with pytest.raises(RecipeError, match=r"the data have no ties.*take the head away with --ties drop"):
+        bradley_terry.train(on)
+
+
+def test_dropping_ties_takes_the_head_away(on: TrainConfig) -> None:
+    bradley_terry.train(replace(on, ties="drop"))
+    assert not (on.out / FILE).exists()
+    assert RewardModel.load(on.out).ties is None
+
+
+def test_it_learns_on(on: TrainConfig) -> None:
+    bradley_terry.train(on)
+    before, after = (load_file(Path(folder) / FILE) for folder in (on.model, on.out))
     assert not torch.equal(before["tie_head.weight"], after["tie_head.weight"])
     torch.testing.assert_close(before["tie_head.bias"], after["tie_head.bias"], rtol=0, atol=0.5)

@@ -7,10 +7,12 @@ difference itself (see `metrics.hierarchical`), not one read off two intervals.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from omnireward.errors import SourceError
 from omnireward.experiments.measures import JudgedTest, tally_of
 from omnireward.experiments.nouns import Expectation, Experiment, Figure
-from omnireward.experiments.plan import Plan, folder_of
+from omnireward.experiments.plan import Plan
 from omnireward.experiments.results import Found, Judged, Results
 from omnireward.metrics.hierarchical import Estimate, Tally, estimate
 
@@ -21,16 +23,16 @@ def build(plan: Plan, command: str, recipe: str) -> Results:
     """Read what the runs judged, and count.
 
     Raises:
-        SourceError: something that was judged cannot be read, or a figure has no sample.
+        SourceError: something that was judged cannot be read, runs judged other samples, or a figure has no sample.
     """
     experiment = plan.experiment
     judged = {
-        arm: {
-            test: [JudgedTest.read(run.folder / folder_of(place)) for run in runs.values()]
-            for test, place in experiment.tests.items()
-        }
+        arm: {test: [JudgedTest.read(run.folder / name) for run in runs.values()] for test, name in plan.tests.items()}
         for arm, runs in plan.runs.items()
     }
+    for test, name in plan.tests.items():
+        folders = [run.folder / name for runs in plan.runs.values() for run in runs.values()]
+        _check_same(test, folders, [one for arm in plan.runs for one in judged[arm][test]])
     terms = {
         figure: {arm: _terms(experiment.figures, found, judged[arm]) for arm in plan.runs}
         for figure, found in experiment.figures.items()
@@ -46,6 +48,25 @@ def build(plan: Plan, command: str, recipe: str) -> Results:
         failures=sum(one.failures for tests in judged.values() for runs in tests.values() for one in runs),
         expectations=tuple(_judge(one, experiment, terms) for one in experiment.expectations),
     )
+
+
+def _check_same(test: str, folders: Sequence[Path], judged: Sequence[JudgedTest]) -> None:
+    """Refuse runs that judged other samples than the first: seeds and arms are compared sample by sample."""
+    first = _samples(judged[0])
+    for folder, one in zip(folders[1:], judged[1:], strict=True):
+        found = _samples(one)
+        apart = [index for index in sorted(first.keys() | found.keys()) if first.get(index) != found.get(index)]
+        if apart:
+            raise SourceError(
+                f"{folder} judged another benchmark under the name of {test!r} than {folders[0]} did: {len(apart)} of "
+                f"{len(first.keys() | found.keys())} samples differ, the first of them number {apart[0]}. Runs are "
+                "compared sample by sample; remove whichever folder is old, and run the same command again."
+            )
+
+
+def _samples(judged: JudgedTest) -> dict[int, tuple[str, ...]]:
+    records = {index: outcome.record for index, outcome in judged.outcomes.items()}
+    return {index: (one.id, one.task.short, one.cluster, one.preference) for index, one in records.items()}
 
 
 def _terms(figures: Mapping[str, Figure], figure: Figure, judged: Mapping[str, Sequence[JudgedTest]]) -> Terms:

@@ -17,14 +17,15 @@ from typing import Any
 
 from omnireward.errors import OmniRewardError
 from omnireward.experiments.plan import parsed
+from omnireward.train.config import TrainConfig
 
 
 def main() -> int:
     """Returns the exit code; an error that can be mended is one line on stderr, the last of the log."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until training listens to it
     job: dict[str, Any] = json.loads(sys.stdin.readline())
-    threading.Thread(target=_stop_when_alone, daemon=True).start()
     try:
+        threading.Thread(target=_stop_when_alone, daemon=True).start()  # in here, as it may stop us at once
         do(job)
     except (OmniRewardError, OSError) as error:
         sys.stderr.write(f"error: {type(error).__name__}: {error}\n")
@@ -62,7 +63,7 @@ def _run(job: Mapping[str, Any]) -> None:
     folder, config = Path(job["folder"]), parsed(job["flags"], job["said"])
     if not holds_model(folder):
         if job["untrained"]:
-            _new_head(config.model, config.seed, folder)
+            _new_head(config, folder)
         else:
             train(config)
     for name, place in job["tests"].items():
@@ -73,14 +74,22 @@ def _run(job: Mapping[str, Any]) -> None:
         )
 
 
-def _new_head(base: str, seed: int, folder: Path) -> None:
-    """The base as a reward model whose head has learned nothing."""
+def _new_head(config: TrainConfig, folder: Path) -> None:
+    """The base as a reward model whose head has learned nothing; that of a reward model is not kept."""
     import torch
 
-    from omnireward.reward_model import RewardModel
+    from omnireward.hub import find
+    from omnireward.reward_model import RECORD, RewardModel
+    from omnireward.value_head import expects_head
 
-    torch.manual_seed(seed)
-    RewardModel.load_or_new_head(base).save(folder)
+    torch.manual_seed(config.seed)
+    model = RewardModel.load_or_new_head(config.model, config.layout)
+    base = find(config.model).folder
+    if (base / RECORD).exists() or expects_head(base):
+        torch.manual_seed(config.seed)
+        fresh = RewardModel(model.backbone, model.family, model.layout)
+        model.head, model.ties, model.uncertainty = fresh.head, None, None
+    model.save(folder)
 
 
 if __name__ == "__main__":

@@ -70,9 +70,15 @@ class Fields:
 
     def number(self, where: str, value: object) -> float:
         """A finite number."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             self.bad(where, f"is a finite number, not {reprlib.repr(value)}.")
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of hundreds of digits
+            number = math.inf
+        if not math.isfinite(number):
+            self.bad(where, f"is a finite number, not {reprlib.repr(value)}.")
+        return number
 
     def one_of(self, where: str, value: object, known: tuple[str, ...]) -> str:
         """A name that is known."""

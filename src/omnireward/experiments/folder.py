@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omnireward.errors import RecipeError, SourceError
 from omnireward.experiments.fields import Fields
-from omnireward.experiments.reading import understood
+from omnireward.experiments.reading import is_name, understood
 from omnireward.experiments.results import Found, Judged, Results
 from omnireward.metrics.hierarchical import Estimate
 
@@ -27,6 +27,11 @@ def read(path: Path) -> Results:
     Raises:
         SourceError: it is not what `omnireward experiment` writes.
     """
+    if not is_name(path.parent.name):
+        raise SourceError(
+            f"{path.parent} is no folder of an experiment, whose names are of small letters, digits, _ and -. Move it "
+            "out of the output folder."
+        )
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return _Reader(str(path)).results(path.parent.name, values)

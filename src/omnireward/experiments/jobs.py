@@ -1,7 +1,8 @@
 """Child processes side by side: each has one thread, a log file and a line on stderr when it begins and when it ends.
 
 A child that fails leaves the others to finish; its error comes after them, with the end of its log. Ctrl-C stops the
-children, each with what it did saved. A child whose parent is gone notices it by its stdin, and stops in the same way.
+children, and waits for as long as they take to save what they did; one that has nothing to save is ended at once. A
+child whose parent is gone notices it by its stdin, and stops in the same way.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from omnireward.errors import TrainingError
 from omnireward.sample_text import printable
 
 LOOK_EVERY = 0.1  # seconds
-TO_SAVE = 60.0  # seconds that a child has to save what it did when it is stopped
 TAIL = 12  # lines of a log that an error shows
 CHILD = (sys.executable, "-m", "omnireward.experiments.child")
 
@@ -35,11 +35,13 @@ class Job:
         said: for people.
         told: what it reads on stdin.
         log: its file.
+        saves: stopped half-way it saves what it did; else there is nothing to wait for.
     """
 
     said: str
     told: Mapping[str, Any]
     log: Path
+    saves: bool = True
 
 
 @dataclass(slots=True)
@@ -109,23 +111,24 @@ def _close(child: _Child) -> None:
 
 
 def _stop(running: Sequence[_Child]) -> None:
-    """Tell children to stop, and wait until they have saved; in the end they are killed."""
+    """Tell children to stop, and wait until they have saved. Whoever interrupts that leaves them to it."""
     for child in running:
-        child.process.terminate()
-        _close(child)
-    if running:
-        _say(f"stopping {len(running)}, which save what they did")
-    until = time.monotonic() + TO_SAVE
-    for child in running:
-        try:
-            child.process.wait(max(0.0, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
+        if child.job.saves:
+            child.process.terminate()
+        else:
             child.process.kill()
-            child.process.wait()
+            _say(f"{child.job.said}: ended half-way; it is made anew next time")
+        _close(child)
+    saving = sum(child.job.saves for child in running)
+    if saving:
+        _say(f"stopping {saving}, waiting until what they did is saved. Ctrl-C once more leaves at once: they save on")
+    for child in running:
+        child.process.wait()
 
 
 def _told(failed: Sequence[_Child], jobs: int) -> str:
-    told = [f"{len(failed)} of {jobs} failed; all others are done. The same command tries again what failed."]
+    others = "; all others are done" if len(failed) < jobs else ""
+    told = [f"{len(failed)} of {jobs} failed{others}. The same command tries again what failed."]
     for child in failed[:3]:
         code = child.process.returncode
         how = f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"

@@ -4,8 +4,10 @@ Accuracies count as a report counts (see `report.build`): with ties by a tie hea
 fitted on the test itself, the paper's way, which flatters; cross-fitted at thresholds of other prompts.
 
 The calibration error is that of the likeliest of a, tie and b: in ten bins of its claim, how far claim and truth are
-apart, weighed by samples. Brier is the squared distance of all three claims. A model that knows no ties gets claims
-that are fitted on other prompts of the task (see `metrics.fitted_ties`).
+apart, weighed by samples. By outcome it is the mean over what is claimed of each of the three, whether it was the
+likeliest or not; the two sides share their bins, for which is called a is arbitrary. Brier is the squared distance of
+all three claims. A model that knows no ties gets claims that are fitted on other prompts of the task (see
+`metrics.fitted_ties`).
 
 Alpha (Krippendorff, nominal) and kappa (Cohen) say how far verdicts agree with what people said, beyond chance.
 """
@@ -65,14 +67,12 @@ def tally_of(figure: Figure, judged: Sequence[JudgedTest]) -> Tally:
 
     Args:
         figure: of a test; not a difference.
-        judged: that test by the run of each seed.
+        judged: that test by the run of each seed; all judged the same samples.
 
     Raises:
-        SourceError: no sample is of the figure's kind, or runs judged other samples.
+        SourceError: no sample is of the figure's kind.
     """
     first = judged[0].outcomes
-    if any(one.outcomes.keys() != first.keys() for one in judged):
-        raise SourceError(f"the runs of {figure.name!r} judged different samples; remove what is old, and run again.")
     add, finish, limits = MEASURES[figure.measure]
     samples = []
     for index in sorted(first):
@@ -85,7 +85,7 @@ def tally_of(figure: Figure, judged: Sequence[JudgedTest]) -> Tally:
             samples.append((record.task.short, record.cluster, known))
     if not samples:
         raise SourceError(f"no sample of the test {figure.test!r} is of the kind of {figure.name!r}.")
-    return tally(samples, finish, figure.macro, limits, figure.points, figure.measure == "calibration_error")
+    return tally(samples, finish, figure.macro, limits, figure.points, figure.measure in UPWARDS)
 
 
 def _of_kind(figure: Figure, outcome: Outcome) -> bool:
@@ -162,6 +162,24 @@ def _calibration_error(sums: _Numbers) -> _Numbers:
     return _ratio(np.stack([np.abs(sums[..., :BINS]).sum(axis=-1), sums[..., -1]], axis=-1))
 
 
+def _claims_by_outcome(outcome: Outcome, judged: JudgedTest) -> _Numbers | None:
+    """For each bin what was claimed of a tie less what came true of it; then of both sides together; and 1."""
+    found = judged.claims.get(outcome.record.index)
+    if found is None:
+        return None
+    vector = np.zeros(2 * BINS + 1)
+    for name, claim in zip(VERDICTS, found, strict=True):
+        start = 0 if name == "tie" else BINS
+        vector[start + min(int(claim * BINS), BINS - 1)] += claim - (name == outcome.record.preference)
+    vector[-1] = 1
+    return vector
+
+
+def _error_by_outcome(sums: _Numbers) -> _Numbers:
+    """A tie counts a third, and the sides two: their claims are twice as many as samples, which cancels out."""
+    return _ratio(np.stack([np.abs(sums[..., : 2 * BINS]).sum(axis=-1), 3 * sums[..., -1]], axis=-1))
+
+
 def _brier(outcome: Outcome, judged: JudgedTest) -> _Numbers | None:
     found = judged.claims.get(outcome.record.index)
     if found is None:
@@ -209,11 +227,14 @@ def _alpha(sums: _Numbers) -> _Numbers:
 
 Add = Callable[[Outcome, JudgedTest], _Numbers | None]
 SHARE: Interval = (0.0, 1.0)
+UPWARDS: tuple[Measure, ...] = ("calibration_error", "calibration_error_by_outcome")
+"""Measures that chance makes larger."""
 MEASURES: Mapping[Measure, tuple[Add, Finish, Interval]] = {
     "with_ties": (_with_ties, _ratio, SHARE),
     "cross_fitted": (_cross_fitted, _ratio, SHARE),
     "without_ties": (_without_ties, _ratio, SHARE),
     "calibration_error": (_claims, _calibration_error, SHARE),
+    "calibration_error_by_outcome": (_claims_by_outcome, _error_by_outcome, SHARE),
     "brier": (_brier, _ratio, (0.0, 2.0)),
     "alpha": (_confusion, _alpha, (-1.0, 1.0)),
     "kappa": (_confusion, _kappa, (-1.0, 1.0)),

@@ -8,7 +8,16 @@ from typing import Any, Literal
 
 from omnireward.types import Task
 
-Measure = Literal["with_ties", "cross_fitted", "without_ties", "calibration_error", "brier", "alpha", "kappa"]
+Measure = Literal[
+    "with_ties",
+    "cross_fitted",
+    "without_ties",
+    "calibration_error",
+    "calibration_error_by_outcome",
+    "brier",
+    "alpha",
+    "kappa",
+]
 POINTS: tuple[Measure, ...] = ("with_ties", "cross_fitted", "without_ties")
 """Measures that are shares of samples, told in percent, and their differences in points; the others are plain."""
 

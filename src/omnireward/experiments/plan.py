@@ -5,7 +5,8 @@
     OUT/runs/DIGEST/TEST/    what it judged of one benchmark
     OUT/NAME/                an experiment's figures
 
-A digest is of what decides the result: the settings that differ from their defaults, and the base. So two experiments
+A digest is of what decides the result: the settings that differ from their defaults, the base, and of data on this disk
+which files they are now. So two experiments
 that have an arm in common share its runs, and a setting that is new in a later version changes no digest of those that
 do not use it. Where a default has changed since, a run's own config.yaml tells, and the run is refused.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
@@ -24,6 +26,7 @@ import yaml
 
 from omnireward import provenance, recipes
 from omnireward.errors import RecipeError
+from omnireward.experiments import identity
 from omnireward.experiments.nouns import Arm, Experiment
 from omnireward.flags import from_flags, to_flags
 from omnireward.train.config import TrainConfig
@@ -31,6 +34,8 @@ from omnireward.train.config import TrainConfig
 TINY = "tiny"
 # Where, how often written and how shown; not what is learned.
 NOT_LEARNED = frozenset({"out", "resume", "dry_run", "save_every", "log_every", "report_to"})
+# Of what a base is made besides what is always told; a digest is of those that differ from their defaults.
+_OF_BASE = ("ties", "tie_share", "skip_bad_rows", "layout")
 _PLAIN = re.compile(r"[a-z0-9_]{1,40}")
 
 
@@ -92,30 +97,35 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An experiment's runs: arm -> seed -> run."""
+    """An experiment's runs: arm -> seed -> run; and for each of its tests the name of its folder in a run's."""
 
     experiment: Experiment
     base: Base
     runs: Mapping[str, Mapping[int, Run]]
+    tests: Mapping[str, str]
 
 
 def plan(experiment: Experiment, asked: Asked) -> Plan:
     """Which runs an experiment consists of.
 
     Raises:
-        RecipeError: the recipe, or an arm's changes of it, cannot be used.
+        RecipeError: the recipe, an arm's changes of it, or the model cannot be used.
+        CheckpointError: the Hub does not deliver the model.
     """
     recipe = asked.recipe or experiment.recipe
     flags = (*recipes.flags(recipe, "train", TrainConfig), *to_flags(experiment.train, TrainConfig))
     base = base_of(flags, asked)
+    data = identity.of_data("benchmarks", experiment.tests.values())
+    tests = {name: folder_of(place, data.get(place, "")) for name, place in experiment.tests.items()}
+    places = {tests[name]: place for name, place in experiment.tests.items()}
     runs = {
         name: {
-            seed: _run(experiment, arm, seed, (*flags, *to_flags(arm.changes, TrainConfig)), base, asked)
+            seed: _run(experiment, arm, seed, (*flags, *to_flags(arm.changes, TrainConfig)), base, asked, places)
             for seed in asked.seeds
         }
         for name, arm in experiment.arms.items()
     }
-    return Plan(experiment, base, runs)
+    return Plan(experiment, base, runs, tests)
 
 
 def shared(plans: Iterable[Plan]) -> list[Run]:
@@ -130,31 +140,40 @@ def shared(plans: Iterable[Plan]) -> list[Run]:
 
 def base_of(flags: tuple[str, ...], asked: Asked) -> Base:
     """The base of a recipe's flags: its model as it is, or what is made of `tiny`."""
+    if asked.model.partition(":")[0] == TINY and not Path(asked.model).exists():
+        raise RecipeError(
+            f"--model is a model that is there, and {reprlib.repr(asked.model)} is made on the spot, in each arm anew. "
+            "Leave --model out: a tiny one is made and taught once. Which family, a recipe says (model: tiny:FAMILY)."
+        )
     if asked.model:
-        return Base(asked.model, f"model {asked.model}")
+        return _there(asked.model)
     config = parsed((*flags, "--out", str(asked.out)), "the recipe")
     if config.model.partition(":")[0] != TINY:
-        return Base(config.model, f"model {config.model}")
+        return _there(config.model)
     told = {
         name: getattr(config, name)
         for name in ("model", "seed", "teach_towers", "teach_language", "datasets", "tasks", "criteria", "limit")
     }
     # What a later version teaches besides changes no digest where it is not used.
-    more = {name: value for name, value in _changed(config).items() if name.startswith("teach")}
-    digest = _digest(more | told | {"kind": "base"})
+    changed = _changed(config)
+    more = {name: value for name, value in changed.items() if name.startswith("teach") or name in _OF_BASE}
+    digest = _digest(more | told | _data(config) | {"kind": "base"})
     return Base(str(asked.out / "base" / digest), f"base {digest}", (*flags, "--out", str(asked.out)))
 
 
-def folder_of(place: str) -> str:
+def folder_of(place: str, data: str = "") -> str:
     """The name of a test's folder in a run's: of the place, so that experiments share it.
+
+    Where the place is on this disk, `data` is the digest of what lies there; other files are judged in another folder.
 
     >>> folder_of("miniature"), folder_of("miniature:families=unseen")
     ('miniature', 'miniature-families-unseen-465793fa')
     """
-    if _PLAIN.fullmatch(place):
+    if _PLAIN.fullmatch(place) and not data:
         return place
     words = re.sub(r"[^a-z0-9_]+", "-", place.lower()).strip("-")[:40]
-    return f"{words}-{hashlib.sha256(place.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    told = f"{place}\0{data}" if data else place
+    return f"{words}-{hashlib.sha256(told.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
 def parsed(flags: Iterable[str], said: str) -> TrainConfig:
@@ -186,20 +205,39 @@ def check_kept(run: Run) -> None:
             )
 
 
-def _run(experiment: Experiment, arm: Arm, seed: int, flags: tuple[str, ...], base: Base, asked: Asked) -> Run:
+def _there(model: str) -> Base:
+    folder, key = identity.of_model(model)
+    return Base(folder, f"model {key}")
+
+
+def _data(config: TrainConfig) -> dict[str, Any]:
+    """Which files the datasets are, of those that are on this disk."""
+    found = identity.of_data("datasets", config.datasets)
+    return {"data": found} if found else {}
+
+
+def _run(
+    experiment: Experiment,
+    arm: Arm,
+    seed: int,
+    flags: tuple[str, ...],
+    base: Base,
+    asked: Asked,
+    places: Mapping[str, str],
+) -> Run:
     said = f"{experiment.name}, {arm.name}, seed {seed}"
     apart = ("--model", base.folder, "--teach-towers", "0", "--teach-language", "0", "--seed", str(seed), "--resume")
     steps = () if asked.steps is None else ("--steps", str(asked.steps))
+    config = parsed((*flags, *steps, *apart, "--out", str(asked.out)), said)
     told: dict[str, Any]
     if arm.untrained:
-        told = {"kind": "untrained", "base": base.key, "seed": seed}
+        layout = {} if config.layout is None else {"layout": config.layout}
+        told = {"kind": "untrained", "base": base.key, "seed": seed} | layout
     else:
-        config = parsed((*flags, *steps, *apart, "--out", str(asked.out)), said)
-        told = _changed(config) | {"model": base.key}
+        told = _changed(config) | _data(config) | {"model": base.key}
     digest = _digest(told)
     folder = asked.out / "runs" / digest
-    tests = {folder_of(place): place for place in experiment.tests.values()}
-    return Run(digest, folder, base, (*flags, *steps, *apart, "--out", str(folder)), arm.untrained, said, tests)
+    return Run(digest, folder, base, (*flags, *steps, *apart, "--out", str(folder)), arm.untrained, said, dict(places))
 
 
 def _changed(config: TrainConfig) -> dict[str, Any]:

@@ -45,7 +45,17 @@ SET_APART = ("out", "seed", "model", "resume", "dry_run")  # the runner's
 TRAIN = "train"  # what all arms have, besides the recipe
 TAUGHT = ("teach_towers", "teach_language", "teach_turns")  # of the base, which all arms have
 MOST_BYTES = 100_000
+LEAST_BOUND = 0.1  # of figures in percent: a smaller bound was meant as a fraction
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+
+
+# What the YAML reader raises of values that it cannot make: a 45th day, 5,000 digits, a tag on what it does not fit.
+_UNREADABLE = (yaml.YAMLError, ValueError, OverflowError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+def is_name(name: str) -> bool:
+    """Whether an experiment may be called so: it is also a folder's name, and stands in pages."""
+    return _NAME.fullmatch(name) is not None and name not in OWN
 
 
 def names() -> list[str]:
@@ -70,7 +80,7 @@ def read(name_or_path: str) -> Experiment:
                 f"unknown experiment {reprlib.repr(name_or_path)}. {suggest(name_or_path, names())} "
                 "Or give a .yaml file."
             )
-    if not _NAME.fullmatch(path.stem) or path.stem in OWN:
+    if not is_name(path.stem):
         raise RecipeError(
             f"{path}: an experiment has its file's name, of small letters, digits, _ and -, and is none of "
             f"{', '.join(OWN)}."
@@ -81,7 +91,7 @@ def read(name_or_path: str) -> Experiment:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise RecipeError(f"the experiment {name_or_path!r} cannot be read: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise RecipeError(f"{path}: not YAML: {error}") from error
     return understood(str(path), path.stem, values)
 
@@ -95,10 +105,11 @@ class _Loader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[str] = set()
+        for key in (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key!r} is there twice", node.start_mark)
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -112,7 +123,8 @@ class _Reader(Fields):
 
     def experiment(self, name: str, values: object) -> Experiment:
         try:
-            json.dumps(values, allow_nan=False, default=str)  # as it is kept beside its results
+            # As it is kept beside its results: half a surrogate, which YAML's escapes can make, cannot be written.
+            json.dumps(values, allow_nan=False, default=str, ensure_ascii=False).encode()
         except (ValueError, TypeError, RecursionError) as error:
             self.bad("the file", f"holds what JSON has no word for ({error}).")
         known = ("title", "question", "recipe", "arms", "tests", "figures", "expectations", "paper")
@@ -232,14 +244,21 @@ class _Reader(Fields):
             self.bad(where, "arms names none.")
         if "than_figure" in keys and not than:
             self.bad(where, "than_figure is the figure of the arms under 'than', and there are none.")
+        itself = [one for one in chosen if one in than and figure == other]
+        if itself:
+            self.bad(where, f"{itself[0]!r} is compared with itself, which never differs. Take it out of 'than'.")
+        key = "at_least" if "at_least" in keys else "at_most"
+        bound = self.number(f"{where}, {key}", keys[key])
+        if figures[figure].points and 0 < abs(bound) < LEAST_BOUND:
+            self.bad(where, f"{key} is in percent, or points, here: {bound:g} is next to nothing. Not {100 * bound:g}?")
         return Expectation(
             says=self.text(f"{where}, says", keys["says"]),
             figure=figure,
             arms=chosen,
             than=than,
             than_figure=other,
-            at_least=self.number(where, keys["at_least"]) if "at_least" in keys else None,
-            at_most=self.number(where, keys["at_most"]) if "at_most" in keys else None,
+            at_least=bound if key == "at_least" else None,
+            at_most=bound if key == "at_most" else None,
         )
 
     def plot(self, where: str, value: object, arms: Mapping[str, Arm], figures: Mapping[str, Figure]) -> Plot:

@@ -1,7 +1,8 @@
 """Train and judge what experiments need, and write their figures. What is there and whole is not made again.
 
-One runner at a time works in an output folder. The base comes first, alone; then all runs of all experiments, each
-once, side by side; and an experiment's figures are written as soon as its last run is done.
+One runner at a time works in an output folder. Experiments that are whole are finished first. Then come the bases that
+are missing, and all runs of all experiments, each once, side by side; an experiment's figures are written as soon as
+its last run is done. What fails takes with it what needs it, and nothing else.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from omnireward.errors import OmniRewardError, RecipeError
+from omnireward.errors import OmniRewardError, RecipeError, TrainingError
 from omnireward.experiments.jobs import Job, work
 from omnireward.experiments.plan import Asked, Base, Plan, Run, check_kept, shared
+
+MOST_TOLD = 5  # runs that an error names
 
 
 def run(plans: Sequence[Plan], asked: Asked, beside: int, finished: Callable[[Plan], None]) -> None:
@@ -28,21 +31,25 @@ def run(plans: Sequence[Plan], asked: Asked, beside: int, finished: Callable[[Pl
 
     Raises:
         RecipeError: another runner works in the folder, or a run in it was trained with other settings.
-        TrainingError: some runs failed; all others, and the experiments that need none of them, are done.
-        OmniRewardError: what `finished` raised first, after all else is done.
+        TrainingError: bases or runs failed, or several things; all others, and the experiments that need none of them,
+            are done.
+        OmniRewardError: what `finished` raised, after all else is done.
     """
     with _alone(asked.out):
         runs = shared(plans)
         for one in runs:
             check_kept(one)
-        bases = {one.base.key: one.base for one in runs if one.base.flags and not Path(one.base.folder).is_dir()}
-        left = [one for one in runs if not complete(one)]
-        work([_making(base, asked.out) for base in bases.values()], beside)
-        open_plans, errors = list(plans), list[OmniRewardError]()
+        open_plans, errors, whole = list(plans), list[OmniRewardError](), set[tuple[str, ...]]()
+
+        def is_whole(one: Run) -> bool:
+            key = (one.digest, *sorted(one.tests))  # what was whole once is not read again
+            if key not in whole and complete(one):
+                whole.add(key)
+            return key in whole
 
         def finish() -> None:
             for plan in list(open_plans):
-                if all(complete(one) for runs in plan.runs.values() for one in runs.values()):
+                if all(map(is_whole, _runs(plan))):
                     open_plans.remove(plan)
                     try:
                         finished(plan)
@@ -50,9 +57,28 @@ def run(plans: Sequence[Plan], asked: Asked, beside: int, finished: Callable[[Pl
                         errors.append(error)
 
         finish()
-        work([_training(one, asked.out) for one in left], beside, finish)
+        left = [one for one in runs if not is_whole(one)]
+        missing = {one.base.key: one.base for one in left if not _is_made(one.base)}
+        try:
+            work([_making(base, asked.out) for base in missing.values()], beside)
+        except TrainingError as error:
+            dropped = [one.said for one in left if not _is_made(one.base)]
+            errors.append(TrainingError(f"{error}\nNot begun, as they start from it: {_some(dropped)}."))
+        try:
+            work([_training(one, asked.out) for one in left if _is_made(one.base)], beside, finish)
+        except TrainingError as error:
+            errors.append(error)
+        if not errors and open_plans:
+            stuck = [one.said for plan in open_plans for one in _runs(plan) if not is_whole(one)]
+            errors.append(
+                TrainingError(
+                    f"every child ended well, and yet these are not trained and judged to the end: {_some(stuck)}. "
+                    f"Something else writes to {asked.out}, or it ran full. Their logs are in {asked.out / 'logs'}; "
+                    "the same command tries again."
+                )
+            )
         if errors:
-            raise errors[0]
+            raise errors[0] if len(errors) == 1 else TrainingError("\n".join(map(str, errors))) from errors[0]
 
 
 def complete(one: Run) -> bool:
@@ -63,19 +89,36 @@ def complete(one: Run) -> bool:
 
 
 def judged(folder: Path) -> bool:
-    """Whether a benchmark was judged to the end: as many whole lines as there are samples."""
+    """Whether a benchmark was judged to the end: as many keys in whole lines as there are samples.
+
+    Not as many lines: a judgement that failed and was tried again has two.
+    """
     try:
         samples = json.loads((folder / "run.json").read_text(encoding="utf-8"))["samples"]
-        lines = (folder / "judgements.jsonl").read_bytes().count(b"\n")
-    except (OSError, ValueError, LookupError, TypeError):
+        *lines, _torn = (folder / "judgements.jsonl").read_bytes().split(b"\n")
+        keys = {json.loads(line)["key"] for line in lines}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
-    return bool(samples == lines)
+    return bool(samples == len(keys))
+
+
+def _runs(plan: Plan) -> list[Run]:
+    return [one for runs in plan.runs.values() for one in runs.values()]
+
+
+def _is_made(base: Base) -> bool:
+    return not base.flags or Path(base.folder).is_dir()
+
+
+def _some(said: Sequence[str]) -> str:
+    more = len(said) - MOST_TOLD
+    return "; ".join(said[:MOST_TOLD]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _making(base: Base, out: Path) -> Job:
     folder = Path(base.folder)
     told = {"kind": "base", "flags": base.flags, "folder": base.folder, "said": "the base"}
-    return Job(f"the base {folder.name}", told, out / "logs" / f"base-{folder.name}.log")
+    return Job(f"the base {folder.name}", told, out / "logs" / f"base-{folder.name}.log", saves=False)
 
 
 def _training(one: Run, out: Path) -> Job:

@@ -77,6 +77,8 @@ def _doubted(judgements: Iterable[Judgement], known: Uncertainty, distances: lis
     for judgement, a, b in zip(judgements, distances[::2], distances[1::2], strict=True):
         if judgement.error:
             yield judgement
+        elif not (math.isfinite(a) and math.isfinite(b)):
+            yield Judgement(None, error=f"how far it lies from what the model was trained on is not finite: {a}, {b}")
         else:
             doubt = known.of_comparison(a, b)
             yield replace(judgement, deviation=doubt.deviation, familiarity=doubt.familiarity)
@@ -87,8 +89,11 @@ def _judgements(ties: TieHead | None, rewards: list[float], leeways: list[float]
     for place in range(0, len(rewards), 2):
         a, b = rewards[place : place + 2]
         more = [] if leeways is None else leeways[place : place + 2]
-        if not all(math.isfinite(each) for each in (a, b, *more)):
+        if not (math.isfinite(a) and math.isfinite(b)):
             yield Judgement(None, error=f"the model's rewards are not finite: {a}, {b}")
+        elif not all(map(math.isfinite, more)):
+            said = ", ".join(map(str, more))
+            yield Judgement(None, error=f"what the model's tie head says is not finite: {said}")
         elif ties is None:
             yield Judgement(a - b, rewards=(a, b))
         else:

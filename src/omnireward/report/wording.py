@@ -293,22 +293,25 @@ def _calibration(report: Report) -> list[str]:
 
 def _certainty(report: Report) -> list[str]:
     found = report.certainty
-    if found is None or found.selective.area is None or found.selective.area.interval is None:  # or of too few samples
+    if found is None:
         return []
+    said = []
     area, covered = found.selective.area, found.selective.covered
-    half = next((one for one in covered if one.share >= 0.5), covered[-1])
-    alone = "" if found.margin_alone is None else f"; {percent(found.margin_alone.value)} by the margin's size alone"
-    assert area.interval is not None
-    said = [
-        f"A right judgement is more certain than a wrong one in {percent(area.value)} % of cases (95 % "
-        f"interval {span(area.interval)}){alone}. Over "
-        f"the most certain {percent(half.share)} % of the samples it is right in {percent(half.accuracy)} %."
-    ]
-    if found.unfamiliar is not None and found.familiar is not None and found.unfamiliar.samples:
+    if area is not None and area.interval is not None:  # of too few samples nothing is said
+        half = next((one for one in covered if one.share >= 0.5), covered[-1])
+        plain = found.margin_alone
+        alone = "" if plain is None else f"; {percent(plain.value)} by the margin's size alone"
         said.append(
-            f"Unlike what it was trained on: {_count(found.unfamiliar.samples, 'sample')}, of which "
-            f"{percent(found.unfamiliar.accuracy)} % are judged right, and {percent(found.familiar.accuracy)} % of the "
-            "others."
+            f"A right judgement is more certain than a wrong one in {percent(area.value)} % of cases (95 % "
+            f"interval {span(area.interval)}){alone}. Over "
+            f"the most certain {percent(half.share)} % of the samples it is right in {percent(half.accuracy)} %."
+        )
+    familiar, unfamiliar = found.familiar, found.unfamiliar
+    if unfamiliar is not None and unfamiliar.samples:
+        beside = f", and {percent(familiar.accuracy)} % of the others" if familiar and familiar.samples else ""
+        said.append(
+            f"Unlike what it was trained on: {_count(unfamiliar.samples, 'sample')}, of which "
+            f"{percent(unfamiliar.accuracy)} % are judged right{beside}."
         )
     return said
 

@@ -76,6 +76,9 @@ def _finite(reward: float, leeway: float | None, distance: float | None) -> Scor
         return Problem("failed", f"the model's reward is not finite: {reward}.")
     if leeway is not None and not math.isfinite(leeway):
         return Problem("failed", f"what the model's tie head says is not finite: {leeway}.")
+    if distance is not None and not math.isfinite(distance):
+        said = f"how far it lies from what the model was trained on is not finite: {distance}."
+        return Problem("failed", said)
     return Scored(reward, leeway, distance)
 
 

@@ -27,7 +27,9 @@ def make_base(config: TrainConfig, folder: Path) -> None:
     """Make a tiny backbone, teach it as the config says, and write it, without a head.
 
     Args:
-        config: of it `model`, `seed`, `teach_towers`, `teach_language`, and the data whose texts the tokenizer learns.
+        config: of it `model`, `seed`, what is taught and in which layout, and the data whose texts the tokenizer learns
+            with what chooses among them (tasks, criteria, ties and their share). Who keeps bases by what they were made
+            of has all of this in the name.
         folder: to write; it is there whole or not at all.
 
     Raises:

@@ -26,11 +26,11 @@ from omnireward.encoded import Encoded
 from omnireward.errors import BadRowError, MediaError, OmniRewardError, PromptError, RecipeError
 from omnireward.reward_model import RewardModel
 from omnireward.sources import BadRows
-from omnireward.tie_head import TieHead
+from omnireward.tie_head import TieHead, TieKind
 from omnireward.train import made, resuming
 from omnireward.train.base import teach_first
 from omnireward.train.config import TrainConfig
-from omnireward.train.fitting import fit_model, trained_on
+from omnireward.train.fitting import fit_final, trained_on
 from omnireward.train.losses import bradley_terry, with_ties
 from omnireward.train.mixing import Mixture, SeededOrder, mixture_of, texts
 from omnireward.train.passes import in_passes
@@ -95,35 +95,51 @@ def _train(config: TrainConfig) -> None:
         if trainer.is_world_process_zero():
             told = summary | {"left_out": mixture.unwanted, "versions": made.versions()}
             (config.out / "data.json").write_text(json.dumps(told, indent=2) + "\n")
-        shown = trained_on(mixture, config.seed, trainer.state.max_steps * config.per_step)
-        fit_model(model, shown, config.bf16, trainer.bad, split=config.sharding == "fsdp")
         trainer.save_final()
+        shown = trained_on(mixture, config.seed, trainer.state.max_steps * config.per_step)
+        split = config.sharding == "fsdp"
+        fit_final(model, shown, config.out, config.bf16, config.tokens_per_pass, trainer.bad, split)
         if trainer.is_world_process_zero():
             made.write_card(config.out)
 
 
 def set_ties(model: RewardModel, config: TrainConfig, mixture: Mixture) -> None:
-    """Give the model the tie head that the config wants, unless it has it already.
+    """Give the model the tie head that the config wants, unless it has it already; `drop` takes away what there is.
 
     Raises:
-        RecipeError: it has another, which would no longer fit its rewards.
+        RecipeError: it has another, or the data have no tie to train it with: it would no longer fit the rewards.
     """
-    kind, each = ("rao_kupper", False) if config.ties == "videoalign" else (config.ties, config.tie_threshold == "each")
-    there = model.ties
-    if there is not None and there.kind != kind:
-        raise RecipeError(
-            f"{config.model} learned ties with {there.kind}, and its tie head would not fit rewards that are trained "
-            f"on otherwise. Train it on with --ties {there.kind}."
-        )
-    if kind == "drop" or not any(sample.preference == "tie" for sample in mixture.samples):
+    if config.ties == "drop":
+        model.ties = None
         return
-    if there is None:
-        model.ties = TieHead(model.backbone.hidden_size, "davidson" if kind == "davidson" else "rao_kupper", each)
-    assert model.ties is not None
-    model.ties.weight.requires_grad_(each)
+    kind: TieKind = "davidson" if config.ties == "davidson" else "rao_kupper"
+    each = config.tie_threshold == "each" and config.ties != "videoalign"
+    there, tied = model.ties, any(sample.preference == "tie" for sample in mixture.samples)
+    if there is not None:
+        _check_ties(there, config, kind, each, tied)
+    elif not tied:
+        return
+    else:
+        model.ties = there = TieHead(model.backbone.hidden_size, kind, each)
+    there.weight.requires_grad_(each)
     if config.ties == "videoalign":
-        model.ties.set_bias(VIDEOALIGN)
-        model.ties.pace.requires_grad_(False)
+        there.set_bias(VIDEOALIGN)
+        there.pace.requires_grad_(False)
+
+
+def _check_ties(there: TieHead, config: TrainConfig, kind: TieKind, each: bool, tied: bool) -> None:
+    fault = ""
+    if there.kind != kind:
+        fault = f"it learned ties with {there.kind}, and --ties {config.ties} is another model of them"
+    elif not each and bool(there.weight.any()):
+        fault = f"each response has a threshold of its own there, and --ties {config.ties} was to have one for all"
+    elif not tied:
+        fault = "the data have no ties, and it would learn that there are none"
+    if fault:
+        raise RecipeError(
+            f"{config.model} has a tie head: {fault}. Train it on with data and flags of the same kind, or take the "
+            "head away with --ties drop."
+        )
 
 
 def _start(config: TrainConfig, mixture: Mixture, checkpoint: Path | None) -> RewardModel:

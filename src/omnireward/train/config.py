@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -17,6 +18,7 @@ class TrainConfig(Learning):
     """
 
     VERB: ClassVar[str] = "train"
+    BEFORE: ClassVar[Mapping[str, object]] = {"ties": "drop"}
     datasets: dict[str, float] = field(default_factory=lambda: {"miniature": 1.0})
     """Where preferences come from, and how often an epoch shows each sample: PLACE WEIGHT [PLACE WEIGHT ...].
     A place is a dataset's name, NAME:LOCATION, or a folder."""

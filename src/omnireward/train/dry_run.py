@@ -21,13 +21,15 @@ from omnireward.ahead import Response, response_of
 from omnireward.backbones import Backbone, Prepared
 from omnireward.backbones._weights import shapes_only
 from omnireward.checkpoint import load_backbone
+from omnireward.checkpoint_json import read_json
 from omnireward.encoded import Encoded
 from omnireward.errors import MediaError, PromptError, RecipeError
 from omnireward.hub import find
 from omnireward.on_base import is_on_base
 from omnireward.prompts import conversation
-from omnireward.reward_model import RECORD, RewardModel
+from omnireward.reward_model import RECORD, TIES, RewardModel
 from omnireward.sources import BadRows
+from omnireward.tie_head import TieHead, read_tie_head
 from omnireward.train import sizes
 from omnireward.train.bradley_terry import set_ties
 from omnireward.train.config import TrainConfig
@@ -101,6 +103,7 @@ def dry_run(config: TrainConfig) -> DryRun:
     bad_rows = BadRows(skip=config.skip_bad_rows)
     mixture = mixture_of(config, bad_rows)
     model = _model(config, mixture)
+    model.ties = _recorded_ties(config, model)
     set_ties(model, config, mixture)
     processes = max(1, int(os.environ.get("WORLD_SIZE", "1")))
     device = _device()
@@ -145,6 +148,15 @@ def heaviest(
     step = sum(one.tokens for one in found) / len(pairs) * config.per_step / settings.devices
     full = round(min(config.tokens_per_pass, step))
     return sizes.grown(most, full) if full > most.tokens else most
+
+
+def _recorded_ties(config: TrainConfig, model: RewardModel) -> TieHead | None:
+    """The tie head of the model that is trained on, which decides what `--ties` may be."""
+    if is_tiny(config.model):
+        return None
+    folder = find(config.model).folder
+    kind = read_json(folder / RECORD).get(TIES) if (folder / RECORD).is_file() else None
+    return read_tie_head(folder, kind, model.backbone.hidden_size)
 
 
 def _model(config: TrainConfig, mixture: Mixture) -> RewardModel:

@@ -15,6 +15,8 @@ class Learning:
     """The fields that training verbs share."""
 
     VERB: ClassVar[str]
+    BEFORE: ClassVar[Mapping[str, object]] = {}
+    """What a config of an older version means that lacks a field, where that is not the field's default."""
     out: Path
     """Folder for the checkpoint, the log and the resolved config."""
     model: str = "tiny"

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from omnireward import __version__, atomic, checkpoint_json, provenance, recipes
 from omnireward.checkpoint import recorded_base, recorded_layout
 from omnireward.errors import CheckpointError, RecipeError, SourceError
-from omnireward.flags import from_flags
+from omnireward.flags import from_flags, to_flags
 from omnireward.model_card import OURS, Figure, Line, Made, Results, model_card
 from omnireward.reward_model import RECORD
 from omnireward.train.config import TrainConfig
@@ -31,6 +31,7 @@ _ABSOLUTE = re.compile(r"(?:^|(?<=[:=]))(?:/(?!/)|~).*", re.DOTALL)
 PACKAGES = ("torch", "transformers", "accelerate", "peft")
 COUNTS = {
     "pairs": "pairs used",
+    "ties": "ties among them",
     "ties_left_out": "ties left out",
     "left_out": "samples of other tasks or criteria left out",
     "bad_rows": "bad rows",
@@ -105,7 +106,8 @@ def made(folder: Path) -> Made | None:
     try:
         flags = recipes.flags(str(path), "train", TrainConfig)
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        config = from_flags(TrainConfig, flags, "omnireward train", "")
+        unsaid = {name: value for name, value in TrainConfig.BEFORE.items() if name not in values}
+        config = from_flags(TrainConfig, [*flags, *to_flags(unsaid, TrainConfig)], "omnireward train", "")
     except (RecipeError, SystemExit) as error:  # of an older version, or edited
         raise CheckpointError(f"{path} is no config of a training run: {error}") from error
     data = checkpoint_json.read_json(folder / DATA) if (folder / DATA).is_file() else {}
@@ -134,6 +136,7 @@ def results(folder: Path) -> Results:
         macro = told["macro"] | {"samples": told["samples"]}
         found = Results(public(str(told["benchmark"])), str(told["command"]), (*lines, _line("macro", macro)))
         judge, failed = str(told["judge"]), int(told["failures"])
+        fitted = any(block["with_ties"].get("threshold") is not None for block in told["tasks"].values())
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise SourceError(
             f"{path} is no report of 'omnireward evaluate': {type(error).__name__}: {error}. Give the folder that its "
@@ -144,7 +147,7 @@ def results(folder: Path) -> Results:
             f"{path} is about the judge {judge}, not about a reward model, so it is not put into its card."
         )
     command = shlex.join(map(public, shlex.split(found.command)))
-    return Results(found.benchmark, command, found.lines, failed)
+    return Results(found.benchmark, command, found.lines, failed, fitted)
 
 
 def public(text: str) -> str:

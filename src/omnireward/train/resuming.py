@@ -179,9 +179,9 @@ def check(checkpoint: Path, run: Identity, kind: type[Learning]) -> None:
     """
     kept = json.loads((checkpoint / RUN).read_bytes())
     now = json.loads(json.dumps(run["config"]))
-    # A field that is new since then had its default, and one that is gone counts no more.
+    # A field that is new since then had its default, or what it stood for, and one that is gone counts no more.
     defaults = provenance.plain(kind(out=checkpoint, model=TINY), checkpoint)  # what it begins with is always kept
-    before = cast(dict[str, object], defaults) | kept["config"]
+    before = cast(dict[str, object], defaults) | dict(kind.BEFORE) | kept["config"]
     for name in sorted(now):
         if before[name] != now[name]:
             raise RecipeError(

@@ -37,6 +37,8 @@ def run(words: list[str]) -> None:
 
     done = convert(config.model, config.out, config.to)
     print(f"{config.out} holds {done.what}.")
+    if done.left_out:
+        print(done.left_out)
     if done.rows:
         print(f"Checked: {done.rows} rewards agree with the model's within {done.error:.1e}.")
     if done.bias:

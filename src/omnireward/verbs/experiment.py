@@ -84,7 +84,9 @@ def _list() -> None:
 def _run(config: ExperimentConfig) -> None:
     from omnireward.experiments import reading
     from omnireward.experiments.build import build
+    from omnireward.experiments.checks import check
     from omnireward.experiments.plan import Asked, Plan, plan
+    from omnireward.experiments.run import complete
     from omnireward.experiments.run import run as make
     from omnireward.experiments.terminal import render
     from omnireward.experiments.write import write
@@ -96,6 +98,7 @@ def _run(config: ExperimentConfig) -> None:
         raise RecipeError(f"two experiments have one name: {', '.join(stems)}. Rename a file.")
     asked = Asked(config.out, config.seeds, config.recipe or "", config.model or "", config.steps)
     plans = [plan(experiment, asked) for experiment in experiments]
+    check([one for one in plans if not all(complete(run) for runs in one.runs.values() for run in runs.values())])
     typed = dict(zip(stems, dict.fromkeys(wanted), strict=True))
     failed = 0
 
