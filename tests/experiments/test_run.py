@@ -153,7 +153,7 @@ def test_a_base_that_fails_takes_only_its_own_runs(
     """`whole` is finished first; `bad` is dropped with its base; `good`, which starts from another, goes on."""
     for name, change in (("bad", {"teach_language": 1}), ("good", {"limit": 5})):
         (place / f"{name}_recipe.yaml").write_text(yaml.safe_dump(RECIPE | change))
-    arms = {"all": {}}
+    arms: dict[str, Any] = {"all": {}}
     asked, told = Asked(place / "out", (0,)), list[str]()
     whole = plan(read(str(write_experiment("whole", arms=arms))), asked)
     plans = [plan(read(str(write_experiment(n, arms=arms, recipe=f"{n}_recipe.yaml"))), asked) for n in ("bad", "good")]
