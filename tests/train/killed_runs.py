@@ -31,7 +31,7 @@ from omnireward import plugins
 from omnireward.backbones import BackboneFamily
 from omnireward.miniature.lessons import lessons
 from omnireward.miniature.world import World
-from omnireward.train import bradley_terry, mixing, teach
+from omnireward.train import base, bradley_terry, mixing, teach
 from omnireward.train.config import TrainConfig
 from omnireward.types import Comparison, Preference, Sample, Task, Text, Turn
 
@@ -54,14 +54,14 @@ PREFERENCES: tuple[Preference, ...] = ("a", "b", "b", "a", "a", "b", "a", "b", "
 
 
 def data(*_: object) -> Iterator[Sample]:
-    """Ten pairs of texts; one of them is a tie, which is left out."""
+    """Ten pairs of texts; one of them is a tie."""
     for n in range(10):
         comparison = Comparison((Turn("user", (Text(f"Name {n}."),)),), (Text("one"),), (Text("two"),), f"Be {n}.")
         yield Sample(f"sample {n}", Task.T2T, comparison, PREFERENCES[n], f"cluster {n}", (), {})
 
 
 def config(out: Path) -> TrainConfig:
-    """Nine pairs in steps of four: an epoch has three, so saves come within epochs, and lines of the log span saves."""
+    """Ten pairs in steps of four: an epoch has three, so saves come within epochs, and lines of the log span saves."""
     return TrainConfig(
         out=out,
         datasets={"texts": 1.0},
@@ -166,7 +166,7 @@ def main(folder: Path, seed: int) -> None:
     media, labels = teach._prepared(cast(Any, SimpleNamespace(backbone=backbone)), taught, lambda: None)
     backbone.close()  # its decoding processes are not to be forked
     cheaper: tuple[tuple[Any, str, object], ...] = (
-        (bradley_terry, "lessons", lambda _: iter(taught)),
+        (base, "lessons", lambda _: iter(taught)),
         (teach, "_prepared", lambda *_: (dict(media), labels)),
         (mixing, "read_place", data),
         (teach, "BATCH", 2),
