@@ -59,7 +59,7 @@ STALE = ("*.safetensors*", OLD_HEAD, ADAPTERS, "config.json", *READING)
 TOKENS_PER_PASS = 16_384  # of a pass without gradients, what rows share counted once
 SIDES: tuple[Side, ...] = ("a", "b")
 KEPT_CRITERIA = 1_024  # their states: 15 MB for a hidden size of 3,584
-_NOTHING = Comparison((Turn("user", (Text("."),)),), (Text("."),), (Text("."),))
+NOTHING = Comparison((Turn("user", (Text("."),)),), (Text("."),), (Text("."),))
 
 
 def holds_model(folder: Path) -> bool:
@@ -160,7 +160,7 @@ class RewardModel(ConversationModel):
 
     def states_of_criteria(self, criteria: Sequence[str], tokens: int | None = None) -> Tensor:
         """Hidden states of criteria alone, under a prompt and a response that say nothing: (criteria, hidden)."""
-        turns = [conversation(replace(_NOTHING, criterion=one), "a", self.layout) for one in criteria]
+        turns = [conversation(replace(NOTHING, criterion=one), "a", self.layout) for one in criteria]
         # Not by `encode`: a criterion that is just short enough in its own row must not be too long here.
         return self.states([Encoded(self.backbone.tokenize(each, ()), (), ()) for each in turns], tokens=tokens)
 

@@ -37,7 +37,7 @@ from omnireward.metrics.selective import UNFAMILIAR
 
 FILE = "uncertainty.safetensors"
 LEAST = 100  # comparisons; of fewer nothing is said
-MOST = 2_000  # of more the distances tell hardly more (a quarter point of AUROC from 1,000 to 4,000)
+MOST = 2_000
 LEAST_COUNTED = 20  # comparisons; a share of fewer could not be as small as `UNFAMILIAR`
 _HELD_OUT = 0.25  # of the prompts, to count on
 _SHRINK = 1e-3  # of the mean variance, added to each: directions that training rows hardly vary in stay finite

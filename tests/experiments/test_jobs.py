@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +77,21 @@ def test_one_that_fails_is_told_with_the_end_of_its_log_after_the_others_are_don
     assert "bad: FAILED in" in capsys.readouterr().err
 
 
+def _interrupted(asked: Sequence[Job], begun: Path) -> None:
+    """Work on them, and press Ctrl-C once the first has begun."""
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        work(asked, 1)
+    thread.join()
+
+
 def test_ctrl_c_stops_the_children_and_lets_them_save(job: Run, tmp_path: Path) -> None:
     """The child saves when it is told to stop; it has to be gone when `work` is."""
     saves = """
@@ -88,16 +103,7 @@ def test_ctrl_c_stops_the_children_and_lets_them_save(job: Run, tmp_path: Path) 
         time.sleep(60)
     """
 
-    def interrupt() -> None:
-        while not (tmp_path / "begun").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        work([job("long", saves), job("never", "")], 1)
-    thread.join()
+    _interrupted([job("long", saves), job("never", "")], tmp_path / "begun")
     child = int((tmp_path / "saved").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
@@ -112,16 +118,7 @@ def test_what_saves_nothing_is_ended_at_once(job: Run, tmp_path: Path, capsys: p
         time.sleep(60)
     """
 
-    def interrupt() -> None:
-        while not (tmp_path / "begun").exists():
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        work([replace(job("the base", deaf), saves=False)], 1)
-    thread.join()
+    _interrupted([replace(job("the base", deaf), saves=False)], tmp_path / "begun")
     assert "the base: ended half-way; it is made anew next time" in capsys.readouterr().err
 
 

@@ -24,7 +24,7 @@ from omnireward import provenance
 from omnireward.ahead import Ahead, Coming, Response, response_of
 from omnireward.encoded import Encoded
 from omnireward.errors import BadRowError, MediaError, OmniRewardError, PromptError, RecipeError
-from omnireward.reward_model import RewardModel
+from omnireward.reward_model import NOTHING, RewardModel
 from omnireward.sources import BadRows
 from omnireward.tie_head import TieHead, TieKind
 from omnireward.train import made, resuming
@@ -43,11 +43,10 @@ from omnireward.train.tiny import is_tiny, make
 from omnireward.train.together import rank, tell, union
 from omnireward.train.tuning import check as check_parts
 from omnireward.train.tuning import optimizer_of, tune
-from omnireward.types import Comparison, Sample, Side, Text, Turn
+from omnireward.types import Sample, Side
 
 SIDES: tuple[Side, ...] = ("a", "b")
 VIDEOALIGN = math.log(4)  # softplus of it is log 5: theta of Rao and Kupper's model is 5 in VideoAlign (2501.13918)
-_NOTHING = Comparison((Turn("user", (Text("."),)),), (Text("."),), (Text("."),))
 
 
 def train(config: TrainConfig) -> Path:
@@ -218,7 +217,7 @@ class BradleyTerryTrainer(SharingTrainer):
     def nothing(self) -> dict[str, Any]:
         """A pass without a pair."""
         if self._filler is None:
-            self._filler = cast(RewardModel, self.model).encode(_NOTHING, "a")
+            self._filler = cast(RewardModel, self.model).encode(NOTHING, "a")
         return {"encoded": [self._filler], "chosen": [], "rejected": [], "tied": [], "count": 0}
 
     def compute_loss(

@@ -172,6 +172,8 @@ def fit_folder(
         SourceError: rows that cannot be read.
         RecipeError: no data are named, or they hold too few comparisons.
     """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is no folder here; name the one that 'omnireward train --out' wrote.")
     if not (folder / RECORD).is_file():
         raise CheckpointError(
             f"{folder} has no {RECORD}, which says what belongs to a model, so nothing can be added. Make a "
